@@ -1,0 +1,211 @@
+import type { Scheme } from './types.ts'
+
+/**
+ * Routes and services as configuration or registry tags declare them: checked, defaults filled in,
+ * durations in ms, sizes in bytes. `config` and `registry` produce these; `routing` compiles them.
+ */
+
+/** How one text (header, query value, cookie) must look. Regex = RE2 syntax, whole text. */
+export type TextMatch =
+  | { readonly kind: 'exact'; readonly value: string }
+  | { readonly kind: 'prefix'; readonly value: string }
+  | { readonly kind: 'regex'; readonly value: string }
+  | { readonly kind: 'present' }
+  | { readonly kind: 'absent' }
+
+/** A condition on one named field. Header names are lower case. */
+export interface FieldMatch {
+  readonly name: string
+  readonly match: TextMatch
+}
+
+/**
+ * `exact` and `prefix` are compared by whole segments and may hold `{param}` segments;
+ * `prefix` `/a` takes `/a`, `/a/` and `/a/b`, never `/ab`. `regex`: RE2, whole path.
+ */
+export interface PathMatch {
+  readonly kind: 'exact' | 'prefix' | 'regex'
+  readonly value: string
+}
+
+export interface RouteMatch {
+  /** Lower case, no port, no trailing dot. `a.x`, `*.x` (one label), `**.x` (one or more labels). Empty = any host. */
+  readonly hosts: readonly string[]
+  readonly path: PathMatch
+  /** Upper case. Empty = any. `GET` also takes HEAD. */
+  readonly methods: readonly string[]
+  readonly headers: readonly FieldMatch[]
+  readonly query: readonly FieldMatch[]
+  readonly cookies: readonly FieldMatch[]
+  /** CIDR or single addresses of the (trusted) client address. Empty = any. */
+  readonly clientNetworks: readonly string[]
+}
+
+/** Header edits in this order: remove, rename, set, add. Names are lower case. */
+export interface HeaderEdits {
+  readonly remove: readonly string[]
+  readonly set: Readonly<Record<string, string>>
+  readonly add: Readonly<Record<string, string>>
+}
+
+/** What happens to the path before it goes upstream. */
+export type PathRewrite =
+  /** Cut this prefix (whole segments). */
+  | { readonly kind: 'strip'; readonly prefix: string }
+  /** Replace the matched prefix of the route by this one. */
+  | { readonly kind: 'prefix'; readonly value: string }
+  /** RE2; `$1` or `${name}` in `replacement`. */
+  | { readonly kind: 'regex'; readonly pattern: string; readonly replacement: string }
+
+/** ms; 0 = no limit. */
+export interface Timeouts {
+  /** TCP and TLS to the instance. Default 1000. */
+  readonly connectMs: number
+  /** From request sent to response headers. Default 15000. */
+  readonly headersMs: number
+  /** Silence while streaming, either way. Default 60000. */
+  readonly idleMs: number
+  /** The whole exchange with all its tries. Default 60000; 0 for streams. */
+  readonly totalMs: number
+  /** One try; 0 = only the other limits. Default 0. */
+  readonly perTryMs: number
+}
+
+export type RetryCause = 'connect-failure' | 'reset' | 'timeout' | 'gateway-error' | '5xx'
+
+export interface RetryPolicy {
+  /** Further tries after the first. Default 2. 0 = none (a connect failure is then final, too). */
+  readonly attempts: number
+  /**
+   * Default `connect-failure`, `reset`. connect-failure: never written, any method.
+   * The others: only idempotent methods with a replayable body. `gateway-error`: 502, 503, 504.
+   */
+  readonly on: readonly RetryCause[]
+  /** Further statuses to retry for idempotent methods. */
+  readonly statuses: readonly number[]
+  /** A request with `Idempotency-Key` counts as idempotent. Default false. */
+  readonly idempotencyKey: boolean
+  /** Bodies up to this size can be sent again. Bytes. Default 65536. */
+  readonly replayBytes: number
+}
+
+/** A filter as a route names it: type, a name for logs and metrics, options not yet checked by the filter. */
+export interface FilterSpec {
+  readonly name: string
+  readonly type: string
+  readonly options: Readonly<Record<string, unknown>>
+  /** Overrides the filter's own declaration of what happens when it throws. */
+  readonly onError?: 'open' | 'closed'
+  /** Where it is declared: `file:line:column`. */
+  readonly source: string
+}
+
+export interface Target {
+  readonly service: string
+  /** Share relative to the sum, > 0 for at least one target. */
+  readonly weight: number
+}
+
+export type RouteAction =
+  | {
+      readonly kind: 'proxy'
+      readonly targets: readonly Target[]
+      readonly rewrite?: PathRewrite
+      /** `preserve`: the client's Host goes upstream; `upstream`: the instance's address; else this text. */
+      readonly host: 'preserve' | 'upstream' | { readonly value: string }
+    }
+  | {
+      readonly kind: 'redirect'
+      readonly status: 301 | 302 | 303 | 307 | 308
+      /** Each absent part stays as the request had it. `path` may hold `{param}` of the route's path. */
+      readonly scheme?: 'http' | 'https'
+      readonly host?: string
+      readonly port?: number
+      readonly path?: string
+      readonly stripQuery: boolean
+    }
+  | {
+      readonly kind: 'respond'
+      readonly status: number
+      readonly headers: Readonly<Record<string, string>>
+      readonly body: string
+    }
+
+export interface RouteSpec {
+  /** Unique over all files and registries. */
+  readonly name: string
+  /** `file:line:column`, or `registry:service/instance`. */
+  readonly source: string
+  /** Before every other rule of precedence within a host. Default 0. */
+  readonly priority: number
+  readonly match: RouteMatch
+  readonly action: RouteAction
+  readonly filters: readonly FilterSpec[]
+  readonly requestHeaders: HeaderEdits
+  readonly responseHeaders: HeaderEdits
+  /** Bytes; 0 = no limit; absent = the gateway's limit. */
+  readonly maxBodyBytes?: number
+  /** What is absent comes from the service. */
+  readonly timeouts: Partial<Timeouts>
+  readonly retries: Partial<RetryPolicy>
+  /** Free words shown by tools, e.g. the owner. */
+  readonly labels: Readonly<Record<string, string>>
+}
+
+export interface UpstreamTls {
+  /** Default true. */
+  readonly verify: boolean
+  /** PEM text of the CA to trust instead of the system's. */
+  readonly ca?: string
+  readonly cert?: string
+  readonly key?: string
+  /** SNI and the name to verify; absent = the instance's host name, or the route's Host for an IP address. */
+  readonly serverName?: string
+}
+
+export type BalancePolicy =
+  | { readonly kind: 'least-request' }
+  | { readonly kind: 'round-robin' }
+  | {
+      readonly kind: 'consistent-hash'
+      /** First one present wins; `client-ip` always is. `header:x`, `cookie:x`, `query:x`, `path`, `client-ip`. */
+      readonly on: readonly string[]
+    }
+
+/** Everything about talking to one service. `defaults` of the configuration fill what a service leaves out. */
+export interface ServicePolicy {
+  readonly name: string
+  readonly source: string
+  /** Registries to look in; absent = all. */
+  readonly registries?: readonly string[]
+  /** The service's name in the registry; default `name`. */
+  readonly registryName: string
+  /** Static upstreams: `scheme://address:port`; then no registry is asked. */
+  readonly upstreams: readonly string[]
+  /** Forces the scheme for instances that declare none. */
+  readonly scheme?: Scheme
+  readonly balance: BalancePolicy
+  /** ms a new instance takes to its full share; 0 = at once. */
+  readonly slowStartMs: number
+  readonly timeouts: Timeouts
+  readonly retries: RetryPolicy
+  readonly tls: UpstreamTls
+  /** Sockets to one instance. Default 256. */
+  readonly maxConnections: number
+  /** Requests waiting for a socket of one instance before it counts as full. Default 1024. */
+  readonly maxPending: number
+  /** An idle upstream socket is closed after this; below the upstream's own limit. ms. Default 4000. */
+  readonly keepAliveMs: number
+}
+
+/** The dynamic part of the configuration: hot, swapped as a whole. */
+export interface DynamicConfig {
+  readonly routes: readonly RouteSpec[]
+  readonly services: readonly ServicePolicy[]
+  /** For services that a registry has and the configuration does not name: policy under `name: ''`. */
+  readonly defaultPolicy: ServicePolicy
+  /** The best host has no matching route: try less specific hosts. Default false. */
+  readonly hostFallback: boolean
+  /** `a//b` is the same path as `a/b`. Default true. */
+  readonly mergeSlashes: boolean
+}
