@@ -1,0 +1,106 @@
+import { Command, CommanderError, Option } from 'commander'
+import { errorText, GatewayError } from '../core/errors.ts'
+import { check } from './check.ts'
+import { demo } from './demo.ts'
+import { explain } from './explain.ts'
+import { run } from './run.ts'
+import { schema } from './schema.ts'
+import { type ExitCode, packageVersion, processTerminal, type Terminal } from './terminal.ts'
+
+const configOption = () =>
+  new Option('-c, --config <path>', 'sluice.yaml, or the folder that holds it')
+    .env('SLUICE_CONFIG')
+    .default('sluice.yaml')
+
+function defineVerbs(program: Command, terminal: Terminal, done: (code: ExitCode) => void): void {
+  program
+    .command('run')
+    .description('run the gateway')
+    .addOption(configOption())
+    .option('--json', 'print the start-up report as one line of JSON')
+    .action(async (options: { config: string; json?: true }) => done(await run(options, terminal)))
+
+  program
+    .command('demo')
+    .description('run the gateway with an embedded registry and three demo instances, and print what to try')
+    .option('--json', 'print the start-up report as one line of JSON')
+    .action(async (options: { json?: true }) => done(await demo(options, terminal)))
+
+  program
+    .command('check')
+    .description('check a configuration: syntax, schema, references, shadowed and ambiguous routes')
+    .argument('[path]', 'sluice.yaml, or the folder that holds it (like --config)')
+    .addOption(configOption())
+    .option('--strict', 'a warning is a finding, too (exit 1)')
+    .option('--json', 'print the problems as JSON')
+    .addHelpText(
+      'after',
+      '\nExit: 0 valid, 1 not valid (with --strict: or a warning), 2 the file cannot be read',
+    )
+    .action(async (path: string | undefined, options: { config: string; strict?: true; json?: true }) =>
+      done(await check({ ...options, config: path ?? options.config }, terminal)),
+    )
+
+  program
+    .command('explain')
+    .description('say which route a request takes and why, and to which instances it may go')
+    .argument('<method>', 'GET, POST …')
+    .argument('<url>', 'http://shop.example.com/api/x')
+    .option(
+      '-H, --header <name: value>',
+      'a request header; repeatable',
+      (v: string, all: string[]) => [...all, v],
+      [],
+    )
+    .option('--ip <address>', 'the client address', '127.0.0.1')
+    .option('-c, --config <path>', 'explain by these files instead of asking the running gateway')
+    .addOption(
+      new Option('--admin <url>', 'admin address of the running gateway')
+        .env('SLUICE_ADMIN_URL')
+        .default('http://127.0.0.1:8081'),
+    )
+    .addOption(new Option('--token <token>', 'admin token').env('SLUICE_ADMIN_TOKEN'))
+    .option('--json', 'print the explanation as JSON')
+    .addHelpText('after', '\nExit: 0 a route takes it, 1 none does, 2 the gateway cannot be reached')
+    .action(async (method: string, url: string, options) =>
+      done(await explain({ method, url, ...options }, terminal)),
+    )
+
+  program
+    .command('schema')
+    .description('print the JSON schema of the configuration, for editors')
+    .option('--routes', 'the schema of routes.d/*.yaml instead')
+    .option('--out <file>', 'write to this file')
+    .option('--json', 'no effect: the schema is JSON')
+    .action(async (options: { routes?: true; out?: string }) => done(await schema(options, terminal)))
+}
+
+/**
+ * The command line: `sluice <verb>`. Resolves to the exit code; prints errors itself.
+ * Without a verb it prints the help and counts as misuse.
+ */
+export async function runProgram(argv: readonly string[], terminal = processTerminal()): Promise<ExitCode> {
+  let code: ExitCode = 0
+  const program = new Command('sluice')
+    .description('Sluice: a dynamic-routing API gateway')
+    .version(packageVersion(), '-V, --version')
+    .showHelpAfterError('(--help shows what there is)')
+    .configureOutput({
+      writeOut: (text) => terminal.out(text.trimEnd()),
+      writeErr: (text) => terminal.err(text.trimEnd()),
+    })
+    .exitOverride()
+  defineVerbs(program, terminal, (result) => {
+    code = result
+  })
+  for (const verb of program.commands) verb.exitOverride()
+  try {
+    await program.parseAsync(argv)
+    return code
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2
+    const prefix = thrown instanceof GatewayError ? thrown.code : 'error'
+    terminal.err(`sluice: ${prefix}: ${errorText(thrown)}`)
+    return thrown instanceof GatewayError && thrown.code === 'GW_CONFIG_INVALID' ? 1 : 2
+  }
+}
