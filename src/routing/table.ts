@@ -2,11 +2,23 @@ import type { ErrorCode } from '../core/errors.ts'
 import type { RouteSpec, ServicePolicy } from '../core/route.ts'
 import type { Instance, ServiceState } from '../core/types.ts'
 
+/** What decides between routes of one host that both match; compared field by field, in this order. */
+export interface Precedence {
+  readonly priority: number
+  /** 0 exact, 1 exact with parameters, 2 prefix, 3 regex. */
+  readonly pathClass: 0 | 1 | 2 | 3
+  readonly segments: readonly string[]
+  readonly hasMethods: boolean
+  readonly headerCount: number
+  readonly queryCount: number
+}
+
 /** A route ready to match. The same object from table to table as long as its spec is the same. */
 export interface Route {
   readonly spec: RouteSpec
-  /** Position in the order of precedence over all routes; lower wins. */
-  readonly rank: number
+  readonly precedence: Precedence
+  /** Hash of everything that has an effect (not of where it is written). */
+  readonly contentId: string
 }
 
 /** A service of the table: how to talk to it and to whom. Same object while nothing of it changed. */
@@ -19,6 +31,8 @@ export interface Service {
   readonly eligible: readonly Instance[]
   /** Used only when no eligible one is left to try: held by a guard. */
   readonly reserve: readonly Instance[]
+  /** Hash of everything that has an effect on where requests go. */
+  readonly contentId: string
   readonly source: ServiceState['source'] | 'static' | 'absent'
   readonly reason?: string
 }

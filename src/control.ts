@@ -1,0 +1,208 @@
+import type { ConfigError, LoadedConfig } from './config/load.ts'
+import { type Clock, sleep } from './core/duration.ts'
+import { errorText, GatewayError } from './core/errors.ts'
+import type { DynamicConfig, RouteSpec } from './core/route.ts'
+import type { RegistryState } from './core/types.ts'
+import { compileTable } from './routing/compile.ts'
+import type { TableStore } from './routing/store.ts'
+import type { Table } from './routing/table.ts'
+
+/** Builds in a burst of changes are at least this far apart, unless an instance went away. ms. */
+const COALESCE_MS = 20
+/** Table versions whose configuration is kept for a rollback. */
+const KEPT_CONFIGS = 20
+
+export type ReloadResult = 'applied' | 'unchanged' | 'rejected'
+
+export interface ControlDeps {
+  /** Reads and checks everything; rejects with a ConfigError. */
+  loadConfig(): Promise<LoadedConfig>
+  registryState(): RegistryState
+  declaredRoutes(state: RegistryState): { routes: readonly RouteSpec[]; problems: readonly string[] }
+  /** Throws when a filter's options are wrong. */
+  validateFilters(spec: RouteSpec): void
+  /** Runs in the same tick as the swap, just before it. */
+  beforeSwap(table: Table): void
+  readonly store: TableStore
+  readonly clock: Clock
+  readonly log: { info(fields: object, text: string): void; error(fields: object, text: string): void }
+  onReload(result: ReloadResult): void
+}
+
+interface Pending {
+  cause: string
+  isUrgent: boolean
+}
+
+/**
+ * The one-way flow from configuration and registries to the table: checks each candidate as a whole, swaps it in
+ * one assignment, keeps the old one when the candidate is not valid. Builds never overlap; changes that come
+ * during a build make one further build.
+ */
+export class ControlPlane {
+  readonly #deps: ControlDeps
+  readonly #configs = new Map<number, DynamicConfig>()
+  #config: LoadedConfig
+  /** Set by a rollback; the next edit of the files ends it. */
+  #pinned: DynamicConfig | undefined
+  #pending: Pending | undefined
+  #queue: Promise<void> = Promise.resolve()
+  #isScheduled = false
+  #lastBuiltAt = Number.NEGATIVE_INFINITY
+  #version = 0
+  #isStarted = false
+  /** Ends the wait for further changes. */
+  #hurry = new AbortController()
+  #validated: DynamicConfig | undefined
+
+  constructor(config: LoadedConfig, deps: ControlDeps) {
+    this.#config = config
+    this.#deps = deps
+  }
+
+  /** The configuration in force: the last one that was valid. */
+  get config(): LoadedConfig {
+    return this.#config
+  }
+
+  /** Builds the first table. Until then changes are only noted. Throws when it cannot be compiled. */
+  async start(cause: string): Promise<void> {
+    await this.#exclusive(() => this.#build({ cause, isUrgent: true }, true))
+    this.#isStarted = true
+    if (this.#pending !== undefined) this.#schedule()
+  }
+
+  /**
+   * Asks for a new table because a registry changed. `isUrgent`: an instance went away; no coalescing.
+   * Returns at once.
+   */
+  changed(cause: string, isUrgent: boolean): void {
+    const pending = this.#pending
+    this.#pending = {
+      cause: pending === undefined || pending.cause === cause ? cause : `${pending.cause}; ${cause}`.slice(0, 200),
+      isUrgent: isUrgent || pending?.isUrgent === true,
+    }
+    if (isUrgent) this.#hurry.abort()
+    if (this.#isStarted) this.#schedule()
+  }
+
+  /** Reads the configuration again; an invalid one changes nothing and is shown everywhere. */
+  async reload(): Promise<ReloadResult> {
+    const result = await this.#exclusive(() => this.#reload())
+    this.#deps.onReload(result)
+    return result
+  }
+
+  async #reload(): Promise<ReloadResult> {
+    let loaded: LoadedConfig
+    try {
+      loaded = await this.#deps.loadConfig()
+    } catch (thrown) {
+      this.#reject('configuration', thrown)
+      return 'rejected'
+    }
+    if (loaded.hash === this.#config.hash && this.#deps.store.lastRejection() === undefined) return 'unchanged'
+    const [config, pinned] = [this.#config, this.#pinned]
+    this.#config = loaded
+    this.#pinned = undefined
+    if (!this.#isStarted) return 'applied'
+    try {
+      await this.#build({ cause: 'configuration', isUrgent: true }, true)
+      return 'applied'
+    } catch {
+      this.#config = config
+      this.#pinned = pinned
+      return 'rejected'
+    }
+  }
+
+  /** Brings back the routes and services of an earlier version; instances stay as the registries say now. */
+  async rollback(version: number): Promise<Table> {
+    const config = this.#configs.get(version)
+    if (config === undefined) {
+      throw new GatewayError('GW_ADMIN_NOT_FOUND', `table ${version} is not among the last ${KEPT_CONFIGS}`)
+    }
+    await this.#exclusive(() => {
+      this.#pinned = config
+      return this.#build({ cause: `rollback to ${version}`, isUrgent: true }, true)
+    })
+    return this.#deps.store.current() as Table
+  }
+
+  /** Runs builds and reloads one after the other. */
+  #exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const run = this.#queue.then(work)
+    this.#queue = run.then(
+      () => {},
+      () => {},
+    )
+    return run
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled) return
+    this.#isScheduled = true
+    void this.#exclusive(async () => {
+      const wait = this.#lastBuiltAt + COALESCE_MS - this.#deps.clock.monotonic()
+      if (this.#pending?.isUrgent !== true && wait > 0) {
+        this.#hurry = new AbortController()
+        await sleep(wait, this.#hurry.signal)
+      }
+      const pending = this.#pending
+      this.#isScheduled = false
+      this.#pending = undefined
+      if (pending !== undefined) await this.#build(pending, false)
+    })
+  }
+
+  /** `isStrict`: rethrow after recording the rejection. */
+  async #build(pending: Pending, isStrict: boolean): Promise<void> {
+    const { store, clock } = this.#deps
+    const config = this.#pinned ?? this.#config.dynamic
+    const registry = this.#deps.registryState()
+    try {
+      const declared = this.#deps.declaredRoutes(registry)
+      const previous = store.current()
+      if (config !== this.#validated) for (const spec of config.routes) this.#deps.validateFilters(spec)
+      this.#validated = config
+      const declaredRoutes = declared.routes.filter((spec) => this.#isValidDeclared(spec))
+      const table = await compileTable({
+        config,
+        declared: declaredRoutes,
+        registry,
+        version: this.#version + 1,
+        cause: pending.cause,
+        now: clock.now(),
+        ...(previous === undefined ? {} : { previous }),
+      })
+      if (table.id === previous?.id) return
+      this.#version = table.version
+      this.#configs.set(table.version, config)
+      this.#configs.delete(table.version - KEPT_CONFIGS)
+      this.#deps.beforeSwap(table)
+      store.swap(table)
+    } catch (thrown) {
+      this.#reject(pending.cause, thrown)
+      if (isStrict) throw thrown
+    } finally {
+      this.#lastBuiltAt = clock.monotonic()
+    }
+  }
+
+  /** One service's bad declaration must not stop everybody's table: it alone is dropped. */
+  #isValidDeclared(spec: RouteSpec): boolean {
+    try {
+      this.#deps.validateFilters(spec)
+      return true
+    } catch (thrown) {
+      this.#deps.log.error({ route: spec.name, source: spec.source }, `declared route dropped: ${errorText(thrown)}`)
+      return false
+    }
+  }
+
+  #reject(cause: string, thrown: unknown): void {
+    const problems = (thrown as Partial<ConfigError>).problems ?? []
+    this.#deps.store.reject(cause, errorText(thrown))
+    this.#deps.log.error({ cause, problems }, `rejected, the old table stays: ${errorText(thrown)}`)
+  }
+}

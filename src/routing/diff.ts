@@ -1,0 +1,59 @@
+import type { RouteSpec, ServicePolicy } from '../core/route.ts'
+import type { Route, Service, Table } from './table.ts'
+
+/** At most so many lines; a reload of everything must not flood the log. */
+const MAX_LINES = 200
+
+function changedKeys(a: RouteSpec | ServicePolicy, b: RouteSpec | ServicePolicy): string {
+  const [left, right] = [a as unknown as Record<string, unknown>, b as unknown as Record<string, unknown>]
+  const keys = new Set([...Object.keys(left), ...Object.keys(right)])
+  keys.delete('source')
+  return [...keys].filter((key) => JSON.stringify(left[key]) !== JSON.stringify(right[key])).join(', ')
+}
+
+function diffRoutes(a: ReadonlyMap<string, Route>, b: ReadonlyMap<string, Route>, lines: string[]): void {
+  if (a === b) return
+  for (const name of a.keys()) if (!b.has(name)) lines.push(`- route ${name}`)
+  for (const [name, route] of b) {
+    const old = a.get(name)
+    if (old === undefined) lines.push(`+ route ${name}`)
+    else if (old.contentId !== route.contentId)
+      lines.push(`~ route ${name} (${changedKeys(old.spec, route.spec)})`)
+  }
+}
+
+function diffInstances(a: Service, b: Service, lines: string[]): void {
+  const before = new Map(a.instances.map((instance) => [instance.key, instance]))
+  for (const instance of b.instances) {
+    const old = before.get(instance.key)
+    before.delete(instance.key)
+    const place = `${b.name} ${instance.address}:${instance.port} (${instance.id})`
+    if (old === undefined) lines.push(`+ instance ${place} ${instance.state}`)
+    else if (old.held === undefined && instance.held !== undefined)
+      lines.push(`~ instance ${place} held: ${instance.held}`)
+    else if (old.held !== undefined && instance.held === undefined) lines.push(`~ instance ${place} back`)
+    else if (old.state !== instance.state) lines.push(`~ instance ${place} ${old.state} -> ${instance.state}`)
+    else if (old.address !== instance.address || old.port !== instance.port)
+      lines.push(`~ instance ${place} moved`)
+    else if (old.weight !== instance.weight) lines.push(`~ instance ${place} weight ${instance.weight}`)
+  }
+  for (const old of before.values()) lines.push(`- instance ${a.name} ${old.address}:${old.port} (${old.id})`)
+}
+
+/** What changed from `a` to `b`, one line each, routes first. At most 200 lines, the last says how many more. */
+export function diffTables(a: Table, b: Table): string[] {
+  const lines: string[] = []
+  diffRoutes(a.routes, b.routes, lines)
+  for (const name of a.services.keys()) if (!b.services.has(name)) lines.push(`- service ${name}`)
+  for (const [name, service] of b.services) {
+    const old = a.services.get(name)
+    if (old === undefined) lines.push(`+ service ${name} (${service.instances.length} instances)`)
+    else if (old !== service) {
+      const policy = changedKeys(old.policy, service.policy)
+      if (policy !== '') lines.push(`~ service ${name} (${policy})`)
+      diffInstances(old, service, lines)
+    }
+  }
+  if (lines.length <= MAX_LINES) return lines
+  return [...lines.slice(0, MAX_LINES), `… and ${lines.length - MAX_LINES} more`]
+}

@@ -1,0 +1,125 @@
+import { hash } from 'node:crypto'
+import type { DynamicConfig, ServicePolicy } from '../core/route.ts'
+import type { Instance, Scheme, ServiceState } from '../core/types.ts'
+import type { Route, Service } from './table.ts'
+
+const ELIGIBLE = new Set(['passing', 'warning', 'unknown'])
+const DEFAULT_PORTS: Readonly<Record<string, number>> = { http: 80, https: 443, h2c: 80 }
+
+/** `http://10.0.0.1:80` as an instance without a registry. */
+function staticInstance(service: string, url: string): Instance {
+  const [, scheme = 'http', host = '', port] = /^(\w+):\/\/(\[[^\]]+\]|[^:/]+)(?::(\d+))?/.exec(url) ?? []
+  return {
+    key: `static/${service}/${url}`,
+    id: url,
+    service,
+    address: host.replace(/^\[|\]$/g, ''),
+    port: port === undefined ? (DEFAULT_PORTS[scheme] ?? 80) : Number(port),
+    scheme: scheme as Scheme,
+    state: 'unknown',
+    weight: 1,
+    tags: [],
+    meta: {},
+  }
+}
+
+function instancesOf(policy: ServicePolicy, state: ServiceState | undefined): readonly Instance[] {
+  if (policy.upstreams.length > 0) return policy.upstreams.map((url) => staticInstance(policy.name, url))
+  if (state === undefined) return []
+  const { registries, scheme } = policy
+  const known =
+    registries === undefined
+      ? state.instances
+      : state.instances.filter((instance) =>
+          registries.includes(instance.key.slice(0, instance.key.indexOf('/'))),
+        )
+  if (scheme === undefined) return known
+  return known.map((instance) => (instance.scheme === 'http' ? { ...instance, scheme } : instance))
+}
+
+/** Only what has an effect on requests: check outputs come and go. */
+function instanceId(instance: Instance): string {
+  const { key, address, port, scheme, state, weight, version, zone, tags, meta, held } = instance
+  return JSON.stringify([
+    key,
+    address,
+    port,
+    scheme,
+    state,
+    weight,
+    version,
+    zone,
+    tags,
+    meta,
+    held !== undefined,
+  ])
+}
+
+interface Made {
+  readonly policy: ServicePolicy
+  readonly state: ServiceState | undefined
+}
+
+/** From what a service was made, to know whether it is still the same. */
+const madeFrom = new WeakMap<Service, Made>()
+const policyIds = new WeakMap<ServicePolicy, string>()
+
+function policyId(policy: ServicePolicy): string {
+  let id = policyIds.get(policy)
+  if (id === undefined) {
+    id = hash('sha1', JSON.stringify({ ...policy, source: '' }), 'base64url')
+    policyIds.set(policy, id)
+  }
+  return id
+}
+
+function createService(policy: ServicePolicy, state: ServiceState | undefined): Service {
+  const instances = instancesOf(policy, state)
+  const usable = instances.filter((instance) => ELIGIBLE.has(instance.state))
+  const isStatic = policy.upstreams.length > 0
+  return {
+    name: policy.name,
+    policy,
+    instances,
+    eligible: usable.filter((instance) => instance.held === undefined),
+    reserve: instances.filter((instance) => instance.held !== undefined),
+    source: isStatic ? 'static' : (state?.source ?? 'absent'),
+    ...(state?.reason === undefined || isStatic ? {} : { reason: state.reason }),
+    contentId: hash('sha1', policyId(policy) + instances.map(instanceId).join('\n'), 'base64url'),
+  }
+}
+
+/**
+ * The services of a table: those of the configuration and those which routes name. Unchanged ones are the
+ * previous objects.
+ */
+export function compileServices(
+  config: DynamicConfig,
+  routes: Iterable<Route>,
+  registry: { readonly services: ReadonlyMap<string, ServiceState> },
+  previous: ReadonlyMap<string, Service> | undefined,
+): Map<string, Service> {
+  const policies = new Map(config.services.map((policy) => [policy.name, policy]))
+  for (const route of routes) {
+    if (route.spec.action.kind !== 'proxy') continue
+    for (const { service } of route.spec.action.targets) {
+      if (policies.has(service)) continue
+      const old = previous?.get(service)?.policy
+      const fresh = { ...config.defaultPolicy, name: service, registryName: service }
+      policies.set(service, old !== undefined && policyId(old) === policyId(fresh) ? old : fresh)
+    }
+  }
+  const services = new Map<string, Service>()
+  for (const [name, policy] of policies) {
+    const state = policy.upstreams.length > 0 ? undefined : registry.services.get(policy.registryName)
+    const old = previous?.get(name)
+    const made = old === undefined ? undefined : madeFrom.get(old)
+    let service = old
+    if (service === undefined || made === undefined || made.state !== state || policyId(made.policy) !== policyId(policy)) {
+      service = createService(policy, state)
+      madeFrom.set(service, { policy, state })
+    }
+    services.set(name, service)
+  }
+  return services
+}
