@@ -66,6 +66,11 @@ export class LiveUpstream implements Upstream, Balanced {
     return this.#pool
   }
 
+  /** A pool of one new socket: for a request that must not meet another stale one. The caller closes it. */
+  newSocketPool(): Pool {
+    return createPool(this.#instance, { ...this.#policy, maxConnections: 1, keepAliveMs: 0 })
+  }
+
   /** Takes over what the table says now. Returns the old pool when it no longer fits. */
   update(instance: Instance, policy: ServicePolicy): Pool | undefined {
     if (instance === this.#instance && policy === this.#policy) return undefined

@@ -1,13 +1,12 @@
 import { EventEmitter } from 'node:events'
 import type { Readable } from 'node:stream'
-import { GatewayError } from '../core/errors.ts'
 
 /** What a source tells the exchange. */
 export interface BodyWatcher {
   /** The client sent nothing for `idleMs` while the instance was ready to take more. */
   onIdle(): void
   /** The client's stream broke off. */
-  onBroken(error: Error): void
+  onBroken(): void
 }
 
 /**
@@ -131,15 +130,15 @@ export class BodySource {
     this.#feed?.emit('end')
   }
 
-  readonly #onError = (error: Error): void => {
+  readonly #onError = (): void => {
     clearTimeout(this.#timer)
-    this.#watcher.onBroken(error)
+    this.#watcher.onBroken()
   }
 
   readonly #onClose = (): void => {
     // Without this a client that leaves in silence would look like one that is slow.
     if (!this.#hasEnded && this.#stream.errored === null) {
-      this.#watcher.onBroken(new GatewayError('GW_REQUEST_MALFORMED', 'the request body broke off'))
+      this.#watcher.onBroken()
     }
   }
 }

@@ -28,6 +28,8 @@ export interface RetryShape {
   readonly hasIdempotencyKey: boolean
   /** No body, a buffered one, or nothing lost of the stream yet. */
   readonly canReplay: boolean
+  /** An outer layer is already trying again (`x-sluice-attempt` > 1): retries would multiply. */
+  readonly isInnerLayer: boolean
 }
 
 /** RFC 9110 §9.2.2. */
@@ -48,26 +50,26 @@ const TLS_CODE =
 export function classifyFailure(thrown: unknown, state: TryState): Failure {
   const error: SocketFault & { code?: unknown; socket?: { bytesRead?: number } } = toError(thrown)
   const code = typeof error.code === 'string' ? error.code : ''
-  if (REFUSED_BY_US.has(code)) return final('internal', 'GW_GATEWAY_INTERNAL')
+  if (REFUSED_BY_US.has(code)) return failed('internal', 'GW_GATEWAY_INTERNAL')
   if (!state.wasWritten) return connectFailure(code)
-  if (code === 'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH') return final('bad_request', 'GW_REQUEST_MALFORMED')
-  if (code === 'UND_ERR_HEADERS_TIMEOUT') return again('header_timeout', 'GW_UPSTREAM_TIMEOUT', 'timeout')
-  if (code === 'UND_ERR_BODY_TIMEOUT') return final('idle_timeout', 'GW_UPSTREAM_TIMEOUT')
+  if (code === 'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH') return failed('bad_request', 'GW_REQUEST_MALFORMED')
+  if (code === 'UND_ERR_HEADERS_TIMEOUT') return failed('header_timeout', 'GW_UPSTREAM_TIMEOUT', 'timeout')
+  if (code === 'UND_ERR_BODY_TIMEOUT') return failed('idle_timeout', 'GW_UPSTREAM_TIMEOUT')
   if (code.startsWith('HPE_') || error.name === 'HTTPParserError' || PROTOCOL_ERRORS.has(code)) {
-    return final('upstream_protocol', 'GW_UPSTREAM_PROTOCOL')
+    return failed('upstream_protocol', 'GW_UPSTREAM_PROTOCOL')
   }
   if (code === 'UND_ERR_SOCKET' && error.message.startsWith('bad ')) {
-    return final('upstream_protocol', 'GW_UPSTREAM_PROTOCOL')
+    return failed('upstream_protocol', 'GW_UPSTREAM_PROTOCOL')
   }
-  if (state.wasAnswered) return final('reset', 'GW_UPSTREAM_RESET')
+  if (state.wasAnswered) return failed('reset', 'GW_UPSTREAM_RESET')
   const bytesRead = error.upstreamBytesRead ?? error.socket?.bytesRead ?? 0
   // Bytes came on this connection, none of them for this request: it was kept alive and has gone stale.
-  return again('reset', 'GW_UPSTREAM_RESET', bytesRead > 0 ? 'stale' : 'reset')
+  return failed('reset', 'GW_UPSTREAM_RESET', bytesRead > 0 ? 'stale' : 'reset')
 }
 
 function connectFailure(code: string): Failure {
   // The pool was closed while the request waited in it: no word about the instance.
-  if (POOL_GONE.has(code)) return again('connect_failed', 'GW_UPSTREAM_CONNECT', 'connect-failure')
+  if (POOL_GONE.has(code)) return failed('connect_failed', 'GW_UPSTREAM_CONNECT', 'connect-failure')
   const base = { cause: 'connect-failure', isConnectFailure: true } as const
   if (CONNECT_TIMEOUTS.has(code)) {
     return { ...base, outcome: 'connect_timeout', code: 'GW_UPSTREAM_CONNECT_TIMEOUT' }
@@ -76,12 +78,9 @@ function connectFailure(code: string): Failure {
   return { ...base, outcome: 'connect_failed', code: 'GW_UPSTREAM_CONNECT' }
 }
 
-function again(outcome: Outcome, code: ErrorCode, cause: RetryCause | 'stale'): Failure {
+/** A failure that is no word about the connection; without `cause` it is final. */
+export function failed(outcome: Outcome, code: ErrorCode, cause?: Failure['cause']): Failure {
   return { outcome, code, cause, isConnectFailure: false }
-}
-
-function final(outcome: Outcome, code: ErrorCode): Failure {
-  return { outcome, code, cause: undefined, isConnectFailure: false }
 }
 
 /**
@@ -106,8 +105,9 @@ export function mayRetryStatus(status: number, request: RetryShape, policy: Retr
   return policy.statuses.includes(status)
 }
 
-/** Doing it twice is the same as once. */
-export function isRepeatable(request: RetryShape, policy: RetryPolicy): boolean {
+/** Doing it twice is the same as once, and nobody else does it. */
+function isRepeatable(request: RetryShape, policy: RetryPolicy): boolean {
+  if (request.isInnerLayer) return false
   return IDEMPOTENT.has(request.method) || (policy.idempotencyKey && request.hasIdempotencyKey)
 }
 

@@ -1,0 +1,241 @@
+import { readFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import {
+  type Document,
+  isMap,
+  isPair,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseDocument,
+  visit,
+} from 'yaml'
+import type { z } from 'zod'
+import { errorText } from '../core/errors.ts'
+import { knownKeys } from './known-keys.ts'
+import { type ConfigProblem, didYouMean } from './problems.ts'
+
+type Path = readonly PropertyKey[]
+
+/** One YAML file: its values with references resolved, and where each key stands. */
+export class ConfigDocument {
+  readonly file: string
+  /** Plain values; undefined when the YAML itself is broken. */
+  readonly value: unknown
+  readonly problems: ConfigProblem[] = []
+  /** Files that `${FILE:…}` named. */
+  readonly references: string[] = []
+  readonly #lines: readonly string[]
+  readonly #counter = new LineCounter()
+  readonly #document: Document.Parsed
+
+  constructor(file: string, text: string, env: NodeJS.ProcessEnv) {
+    this.file = file
+    this.#lines = text.split('\n')
+    this.#document = parseDocument(text, {
+      lineCounter: this.#counter,
+      version: '1.2',
+      uniqueKeys: true,
+      merge: true,
+      prettyErrors: false,
+    })
+    for (const error of this.#document.errors) {
+      this.#add(error.pos[0], '', error.message.split('\n')[0] ?? 'no YAML', 'mend the YAML here')
+    }
+    if (this.problems.length > 0) return
+    this.#resolveReferences(env)
+    try {
+      this.value = this.#document.toJS({ maxAliasCount: 100 }) ?? {}
+    } catch (thrown) {
+      this.#add(0, '', errorText(thrown), 'use fewer aliases')
+    }
+  }
+
+  #add(offset: number, path: string, message: string, fix: string): void {
+    const { line, col } = this.#counter.linePos(offset)
+    this.problems.push({ ...this.#place(line, col), path, severity: 'error', message, fix })
+  }
+
+  #place(line: number, column: number) {
+    const excerpt = this.#lines[line - 1]
+    return { file: this.file, line, column, ...(excerpt === undefined ? {} : { excerpt }) }
+  }
+
+  /** `${ENV:NAME}`, `${ENV:NAME:-default}`, `${FILE:path}` in texts, after parsing: a value never becomes YAML. */
+  #resolveReferences(env: NodeJS.ProcessEnv): void {
+    visit(this.#document, {
+      Scalar: (key, node) => {
+        if (key === 'key' || typeof node.value !== 'string' || !node.value.includes('${')) return
+        node.value = node.value.replaceAll(
+          /\$?\$\{(?:(ENV|FILE):)?([^}]*)\}/g,
+          (all, kind: string | undefined, rest: string) => {
+            if (all.startsWith('$$')) return all.slice(1)
+            if (kind === undefined) return all
+            return this.#resolve(kind, rest, env, node.range?.[0] ?? 0)
+          },
+        )
+      },
+    })
+  }
+
+  #resolve(kind: string, rest: string, env: NodeJS.ProcessEnv, offset: number): string {
+    if (kind === 'ENV') {
+      const [, variable = rest, fallback] = /^(\w+):-(.*)$/s.exec(rest) ?? []
+      const value = env[variable]
+      if (value !== undefined && value !== '') return value
+      if (fallback !== undefined) return fallback
+      this.#add(
+        offset,
+        '',
+        `environment variable ${variable} is not set`,
+        `set it, or write \${ENV:${variable}:-default}`,
+      )
+      return ''
+    }
+    const path = resolve(dirname(this.file), rest)
+    this.references.push(path)
+    try {
+      return readFileSync(path, 'utf8').replace(/\r?\n$/, '')
+    } catch (thrown) {
+      this.#add(offset, '', `${path} cannot be read: ${errorText(thrown)}`, 'create it, or mend the path')
+      return ''
+    }
+  }
+
+  /** Line and column of a key or value; of its nearest parent that exists. */
+  locate(path: Path): { line: number; column: number } {
+    let node: Node | null = this.#document.contents
+    let offset = node?.range?.[0] ?? 0
+    for (const step of path) {
+      if (isMap(node)) {
+        const pair = node.items.find(
+          (item) => isPair(item) && isScalar(item.key) && String(item.key.value) === String(step),
+        )
+        if (pair === undefined) break
+        offset = (pair.key as Node).range?.[0] ?? offset
+        node = pair.value as Node | null
+      } else if (isSeq(node)) {
+        node = (node.items[Number(step)] as Node | undefined) ?? null
+        offset = node?.range?.[0] ?? offset
+      } else break
+    }
+    const { line, col } = this.#counter.linePos(offset)
+    return { line, column: col }
+  }
+
+  /** `file:line:column` of a key. */
+  source(path: Path): string {
+    const { line, column } = this.locate(path)
+    return `${this.file}:${line}:${column}`
+  }
+
+  /** A problem at a key. */
+  problem(path: Path, message: string, fix: string, severity: 'error' | 'warning' = 'error'): ConfigProblem {
+    const { line, column } = this.locate(path)
+    return { ...this.#place(line, column), path: pathText(path), severity, message, fix }
+  }
+
+  /** What zod found, as problems with their places. */
+  fromIssues(schema: z.core.$ZodType, issues: readonly z.core.$ZodIssue[], base: Path = []): ConfigProblem[] {
+    return issues.flatMap((issue) => this.#fromIssue(schema, issue, base))
+  }
+
+  #fromIssue(schema: z.core.$ZodType, issue: z.core.$ZodIssue, base: Path): ConfigProblem[] {
+    const path = [...base, ...issue.path]
+    switch (issue.code) {
+      case 'unrecognized_keys':
+        return issue.keys.map((key) => {
+          const near = didYouMean(key, knownKeys(schema, issue.path))
+          const fix =
+            near === undefined
+              ? 'remove it, or see docs/config.md for the keys there are'
+              : `did you mean "${near}"?`
+          return this.problem([...path, key], `unknown key "${key}"`, fix)
+        })
+      case 'invalid_union':
+        return this.#fromUnion(schema, issue, base)
+      case 'invalid_key':
+        return this.fromIssues(
+          schema,
+          issue.issues.map((inner) => ({ ...inner, path: issue.path })),
+          base,
+        )
+      case 'custom':
+        return [this.problem(path, issue.message, String(issue.params?.['fix'] ?? ''))]
+      case 'invalid_type':
+        return [this.#wrongType(issue, path)]
+      case 'invalid_value': {
+        const values = issue.values.map(String)
+        const near = didYouMean(String(issue.input ?? ''), values)
+        const fix =
+          near === undefined
+            ? `write one of ${values.join(', ')}`
+            : `did you mean "${near}"? There are ${values.join(', ')}`
+        return [this.problem(path, issue.message.replace(/^Invalid option: expected/, 'expected'), fix)]
+      }
+      default:
+        return [this.problem(path, issue.message, 'see docs/config.md')]
+    }
+  }
+
+  /** The branch that came furthest speaks: it names the real mistake. */
+  #fromUnion(schema: z.core.$ZodType, issue: z.core.$ZodIssueInvalidUnion, base: Path): ConfigProblem[] {
+    const path = [...base, ...issue.path]
+    if (issue.discriminator !== undefined) {
+      return [
+        this.problem(
+          [...path, issue.discriminator],
+          `unknown ${issue.discriminator}`,
+          'see docs/config.md for the types there are',
+        ),
+      ]
+    }
+    const depth = (inner: readonly z.core.$ZodIssue[]) =>
+      Math.max(
+        0,
+        ...inner.map(
+          (each) => each.path.length + (each.code === 'invalid_type' && each.path.length === 0 ? -1 : 0),
+        ),
+      )
+    const own = issue.errors.filter(
+      (inner) => !inner.some((each) => each.code === 'invalid_type' && each.path.length === 0),
+    )
+    const best = (own.length > 0 ? own : issue.errors).toSorted(
+      (a, b) => depth(b) - depth(a) || a.length - b.length,
+    )[0]
+    return best === undefined
+      ? [this.problem(path, issue.message, 'see docs/config.md')]
+      : this.fromIssues(
+          schema,
+          best.map((inner) => ({ ...inner, path: [...issue.path, ...inner.path] })),
+          base,
+        )
+  }
+
+  #wrongType(issue: z.core.$ZodIssueInvalidType, path: Path): ConfigProblem {
+    const got = typeName(issue.input)
+    if (issue.input === undefined) {
+      const key = String(path.at(-1) ?? '')
+      return this.problem(path, `key "${key}" is missing`, `add it: ${key}: …`)
+    }
+    const fix =
+      issue.expected === 'string' && (got === 'number' || got === 'boolean')
+        ? `quote it: "${String(issue.input)}"`
+        : `write a ${issue.expected} here`
+    return this.problem(path, `a ${got} stands where a ${issue.expected} is expected`, fix)
+  }
+}
+
+function typeName(value: unknown): string {
+  if (value === null) return 'null'
+  return Array.isArray(value) ? 'list' : typeof value
+}
+
+/** `routes[2].match.path` */
+export function pathText(path: Path): string {
+  let text = ''
+  for (const step of path)
+    text += typeof step === 'number' ? `[${step}]` : text === '' ? String(step) : `.${String(step)}`
+  return text
+}

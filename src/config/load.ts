@@ -1,0 +1,321 @@
+import { hash } from 'node:crypto'
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import type { z } from 'zod'
+import { errorText, GatewayError } from '../core/errors.ts'
+import type { DynamicConfig, FilterSpec, RouteSpec, ServicePolicy } from '../core/route.ts'
+import { anonymousService, toFilter, toPolicy, toRoute } from './convert.ts'
+import { ConfigDocument } from './document.ts'
+import { ConfigError, type ConfigProblem, didYouMean } from './problems.ts'
+import { resolveEnvironment, resolveFiles } from './resolve.ts'
+import { type FilterInput, filterDefinition } from './routes.ts'
+import { type MainFile, mainFile, type RoutesFile, routesFile, type StaticConfig } from './schema.ts'
+
+export { ConfigError, type ConfigProblem, formatProblems } from './problems.ts'
+export type { StaticConfig } from './schema.ts'
+
+export interface LoadOptions {
+  /** sluice.yaml, or the folder that holds it. */
+  readonly path: string
+  /** For `${ENV:…}` and the `SLUICE_*` overrides. Default: none. */
+  readonly env?: NodeJS.ProcessEnv
+  /** Option schemas by filter type; without them filter options are not checked. */
+  readonly filterSchemas?: ReadonlyMap<string, z.ZodType>
+}
+
+export interface LoadedConfig {
+  readonly static: StaticConfig
+  readonly dynamic: DynamicConfig
+  /** Every file that was read: to be watched. Absolute. */
+  readonly files: readonly string[]
+  /** Hash of everything that was read. */
+  readonly hash: string
+  /** Hash of the static part: when it differs, a restart is needed. */
+  readonly staticHash: string
+  readonly warnings: readonly ConfigProblem[]
+}
+
+interface Part {
+  readonly document: ConfigDocument
+  readonly value: RoutesFile
+}
+
+async function mainPath(path: string): Promise<string> {
+  const absolute = resolve(path)
+  try {
+    return (await stat(absolute)).isDirectory() ? join(absolute, 'sluice.yaml') : absolute
+  } catch (cause) {
+    throw new GatewayError('GW_CONFIG_UNREADABLE', `${absolute} cannot be read`, { cause })
+  }
+}
+
+async function readDocument(
+  file: string,
+  env: NodeJS.ProcessEnv,
+): Promise<{ document: ConfigDocument; text: string }> {
+  let text: string
+  try {
+    text = await readFile(file, 'utf8')
+  } catch (cause) {
+    throw new GatewayError('GW_CONFIG_UNREADABLE', `${file} cannot be read`, { cause })
+  }
+  return { document: new ConfigDocument(file, text, env), text }
+}
+
+async function routeFiles(main: string): Promise<string[]> {
+  const folder = join(dirname(main), 'routes.d')
+  try {
+    const names = await readdir(folder)
+    return names
+      .filter((each) => /^[^.].*\.ya?ml$/.test(each))
+      .sort()
+      .map((each) => join(folder, each))
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw new GatewayError('GW_CONFIG_UNREADABLE', `${folder} cannot be read: ${errorText(thrown)}`)
+  }
+}
+
+function parse<T>(document: ConfigDocument, schema: z.ZodType<T>, problems: ConfigProblem[]): T | undefined {
+  problems.push(...document.problems)
+  if (document.value === undefined) return undefined
+  const result = schema.safeParse(document.value, { reportInput: true })
+  if (result.success) return result.data
+  problems.push(...document.fromIssues(schema, result.error.issues))
+  return undefined
+}
+
+/** Looks for the same name in two places, over all files. */
+class NameBook {
+  readonly #places = new Map<string, string>()
+
+  claim(
+    kind: string,
+    name: string,
+    document: ConfigDocument,
+    path: PropertyKey[],
+    problems: ConfigProblem[],
+  ): boolean {
+    const key = `${kind} ${name}`
+    const first = this.#places.get(key)
+    const place = document.source(path)
+    if (first === undefined) {
+      this.#places.set(key, place)
+      return true
+    }
+    problems.push(
+      document.problem(
+        path,
+        `${kind} "${name}" exists already at ${first}`,
+        'give it another name, or delete one',
+      ),
+    )
+    return false
+  }
+}
+
+function checkFilter(
+  part: Part,
+  path: PropertyKey[],
+  input: FilterInput,
+  schemas: LoadOptions['filterSchemas'],
+  problems: ConfigProblem[],
+): void {
+  if (schemas === undefined) return
+  const schema = schemas.get(input.type)
+  if (schema === undefined) {
+    const near = didYouMean(input.type, schemas.keys())
+    const all = `there are ${[...schemas.keys()].join(', ')}`
+    const fix = near === undefined ? all : `did you mean "${near}"? ${all}`
+    problems.push(part.document.problem([...path, 'type'], `unknown filter type "${input.type}"`, fix))
+    return
+  }
+  const { type: _type, onError: _onError, ...options } = input
+  const result = schema.safeParse(options, { reportInput: true })
+  if (!result.success) problems.push(...part.document.fromIssues(schema, result.error.issues, path))
+}
+
+function collectFilters(
+  parts: readonly Part[],
+  options: LoadOptions,
+  problems: ConfigProblem[],
+): Map<string, FilterSpec> {
+  const filters = new Map<string, FilterSpec>()
+  const names = new NameBook()
+  for (const part of parts) {
+    for (const [name, input] of Object.entries(part.value.filters)) {
+      const path = ['filters', name]
+      if (!names.claim('filter', name, part.document, path, problems)) continue
+      checkFilter(part, path, input, options.filterSchemas, problems)
+      filters.set(name, toFilter(name, input, part.document.source(path)))
+    }
+  }
+  return filters
+}
+
+function collectServices(parts: readonly Part[], main: MainFile, problems: ConfigProblem[]): ServicePolicy[] {
+  const services: ServicePolicy[] = []
+  const names = new NameBook()
+  for (const { document, value } of parts) {
+    for (const [name, input] of Object.entries(value.services)) {
+      const path = ['services', name]
+      if (!names.claim('service', name, document, path, problems)) continue
+      for (const registry of input.registry === undefined ? [] : [input.registry].flat()) {
+        if (registry in main.registries) continue
+        const near = didYouMean(registry, Object.keys(main.registries))
+        const fix = near === undefined ? 'define it under registries' : `did you mean "${near}"?`
+        problems.push(document.problem([...path, 'registry'], `registry "${registry}" is not defined`, fix))
+      }
+      services.push(toPolicy(name, input, main.defaults, document.source(path)))
+    }
+  }
+  return services
+}
+
+interface RouteContext {
+  readonly filters: ReadonlyMap<string, FilterSpec>
+  readonly serviceNames: ReadonlySet<string>
+  readonly hasRegistry: boolean
+  readonly options: LoadOptions
+  readonly problems: ConfigProblem[]
+}
+
+function routeFilters(part: Part, index: number, context: RouteContext): FilterSpec[] {
+  const found: FilterSpec[] = []
+  part.value.routes[index]?.filters.forEach((entry, position) => {
+    const path = ['routes', index, 'filters', position]
+    if (typeof entry !== 'string') {
+      checkFilter(part, path, entry, context.options.filterSchemas, context.problems)
+      found.push(toFilter(entry.type, filterDefinition.parse(entry), part.document.source(path)))
+      return
+    }
+    const filter = context.filters.get(entry)
+    if (filter !== undefined) {
+      found.push(filter)
+      return
+    }
+    const near = didYouMean(entry, context.filters.keys())
+    const isType = context.options.filterSchemas?.has(entry) === true
+    const inline = isType ? `write { type: ${entry} }, or define it under filters` : 'define it under filters'
+    context.problems.push(
+      part.document.problem(
+        path,
+        `filter "${entry}" is not defined`,
+        near === undefined ? inline : `did you mean "${near}"?`,
+      ),
+    )
+  })
+  return found
+}
+
+function checkTargets(part: Part, index: number, context: RouteContext): void {
+  const route = part.value.routes[index]
+  if (context.hasRegistry || route === undefined) return
+  const named: [string, PropertyKey[]][] = (route.services ?? []).map(({ service }, i) => [
+    service,
+    ['services', i, 'service'],
+  ])
+  if (route.service !== undefined) named.push([route.service, ['service']])
+  for (const [service, path] of named) {
+    if (context.serviceNames.has(service)) continue
+    const near = didYouMean(service, context.serviceNames)
+    const fix =
+      near === undefined ? 'define it under services, or define a registry' : `did you mean "${near}"?`
+    context.problems.push(
+      part.document.problem(
+        ['routes', index, ...path],
+        `service "${service}" is not defined, and there is no registry to find it in`,
+        fix,
+      ),
+    )
+  }
+}
+
+function collectRoutes(
+  parts: readonly Part[],
+  main: MainFile,
+  context: RouteContext,
+): { routes: RouteSpec[]; anonymous: ServicePolicy[] } {
+  const routes: RouteSpec[] = []
+  const anonymous: ServicePolicy[] = []
+  const names = new NameBook()
+  for (const part of parts) {
+    part.value.routes.forEach((input, index) => {
+      const source = part.document.source(['routes', index])
+      if (!names.claim('route', input.name, part.document, ['routes', index, 'name'], context.problems))
+        return
+      checkTargets(part, index, context)
+      routes.push(toRoute(input, routeFilters(part, index, context), source))
+      if (input.upstreams === undefined) return
+      anonymous.push(
+        toPolicy(anonymousService(input.name), { upstreams: input.upstreams }, main.defaults, source),
+      )
+    })
+  }
+  return { routes, anonymous }
+}
+
+/**
+ * Reads sluice.yaml and routes.d beside it, resolves references, checks everything, fills in defaults.
+ * Throws ConfigError (GW_CONFIG_INVALID) with every mistake at once, or GW_CONFIG_UNREADABLE when there is no
+ * such file.
+ */
+export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
+  const env = options.env ?? {}
+  const main = await mainPath(options.path)
+  const files = [main, ...(await routeFiles(main))]
+  const read = await Promise.all(files.map((file) => readDocument(file, env)))
+  const [head, ...rest] = read.map(({ document }) => document) as [ConfigDocument, ...ConfigDocument[]]
+  const problems: ConfigProblem[] = []
+  const value = parse(head, mainFile, problems)
+  const parts: Part[] = value === undefined ? [] : [{ document: head, value }]
+  for (const document of rest) {
+    const part = parse(document, routesFile, problems)
+    if (part !== undefined) parts.push({ document, value: part })
+  }
+  if (value === undefined) throw new ConfigError(problems)
+
+  const filters = collectFilters(parts, options, problems)
+  const services = collectServices(parts, value, problems)
+  const context: RouteContext = {
+    filters,
+    serviceNames: new Set(services.map((service) => service.name)),
+    hasRegistry: Object.keys(value.registries).length > 0,
+    options,
+    problems,
+  }
+  const { routes, anonymous } = collectRoutes(parts, value, context)
+  const resolved = await resolveFiles(value, [...services, ...anonymous], parts, problems)
+  const withEnv = resolveEnvironment(resolved.main, env, head, problems)
+  if (problems.some((problem) => problem.severity === 'error')) throw new ConfigError(problems)
+
+  const {
+    version: _v,
+    routes: _r,
+    services: _s,
+    filters: _f,
+    defaults,
+    hostFallback,
+    mergeSlashes,
+    ...rest2
+  } = withEnv
+  const staticHash = hash('sha256', JSON.stringify(rest2), 'hex')
+  return {
+    static: rest2,
+    dynamic: {
+      routes,
+      services: resolved.services,
+      defaultPolicy: toPolicy('', {}, defaults, head.source(['defaults'])),
+      hostFallback,
+      mergeSlashes,
+    },
+    files: [...files, ...read.flatMap(({ document }) => document.references), ...resolved.files],
+    hash: hash(
+      'sha256',
+      [staticHash, ...read.map(({ text }) => text), JSON.stringify(resolved.services)].join('\n'),
+      'hex',
+    ),
+    staticHash,
+    warnings: problems,
+  }
+}

@@ -1,0 +1,175 @@
+import { readFile } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import { errorText } from '../core/errors.ts'
+import type { ServicePolicy, UpstreamTls } from '../core/route.ts'
+import type { ConfigDocument } from './document.ts'
+import type { ConfigProblem } from './problems.ts'
+import { type MainFile, mainFile, type RegistryConfig } from './schema.ts'
+
+/** Paths made absolute, PEM files read, environment overrides applied. */
+
+interface Part {
+  readonly document: ConfigDocument
+}
+
+type Reader = (path: string, where: PropertyKey[], document: ConfigDocument) => Promise<string>
+
+function createReader(files: string[], problems: ConfigProblem[]): Reader {
+  return async (path, where, document) => {
+    const absolute = resolve(dirname(document.file), path)
+    files.push(absolute)
+    try {
+      return await readFile(absolute, 'utf8')
+    } catch (thrown) {
+      problems.push(
+        document.problem(
+          where,
+          `${absolute} cannot be read: ${errorText(thrown)}`,
+          'create it, or mend the path',
+        ),
+      )
+      return ''
+    }
+  }
+}
+
+async function readTls(
+  tls: UpstreamTls,
+  policy: ServicePolicy,
+  parts: readonly Part[],
+  read: Reader,
+): Promise<UpstreamTls> {
+  if (tls.ca === undefined && tls.cert === undefined && tls.key === undefined) return tls
+  const file = policy.source.replace(/:\d+:\d+$/, '')
+  const { document } = parts.find((part) => part.document.file === file) ?? (parts[0] as Part)
+  const out: Record<string, unknown> = { ...tls }
+  for (const key of ['ca', 'cert', 'key'] as const) {
+    if (tls[key] !== undefined)
+      out[key] = await read(tls[key], ['services', policy.name, 'tls', key], document)
+  }
+  return out as unknown as UpstreamTls
+}
+
+function absoluteRegistry(registry: RegistryConfig, base: (path: string) => string): RegistryConfig {
+  if (registry.type === 'file') return { ...registry, path: base(registry.path) }
+  if (registry.type !== 'consul') return registry
+  const { tokenFile, tls } = registry
+  const files = Object.fromEntries(
+    Object.entries(tls ?? {}).map(([key, value]) => [key, typeof value === 'string' ? base(value) : value]),
+  )
+  return {
+    ...registry,
+    ...(tokenFile === undefined ? {} : { tokenFile: base(tokenFile) }),
+    ...(tls === undefined ? {} : { tls: files }),
+  }
+}
+
+/** Paths of the main file relative to it; PEM texts of services read. */
+export async function resolveFiles(
+  main: MainFile,
+  services: readonly ServicePolicy[],
+  parts: readonly Part[],
+  problems: ConfigProblem[],
+): Promise<{ main: MainFile; services: ServicePolicy[]; files: string[] }> {
+  const files: string[] = []
+  const read = createReader(files, problems)
+  const folder = dirname((parts[0] as Part).document.file)
+  const base = (path: string) => resolve(folder, path)
+  const resolved: ServicePolicy[] = []
+  for (const policy of services)
+    resolved.push({ ...policy, tls: await readTls(policy.tls, policy, parts, read) })
+  const { https } = main.listen
+  const { tls } = main.admin
+  const pair = <T extends { cert: string; key: string }>(each: T) => ({
+    ...each,
+    cert: base(each.cert),
+    key: base(each.key),
+  })
+  return {
+    services: resolved,
+    files,
+    main: {
+      ...main,
+      listen: {
+        ...main.listen,
+        ...(https === undefined ? {} : { https: { ...https, certificates: https.certificates.map(pair) } }),
+      },
+      admin: {
+        ...main.admin,
+        ...(tls === undefined
+          ? {}
+          : {
+              tls: { ...pair(tls), ...(tls.clientCa === undefined ? {} : { clientCa: base(tls.clientCa) }) },
+            }),
+      },
+      registries: Object.fromEntries(
+        Object.entries(main.registries).map(([name, registry]) => [name, absoluteRegistry(registry, base)]),
+      ),
+      ...(main.snapshot === undefined
+        ? {}
+        : { snapshot: { ...main.snapshot, path: base(main.snapshot.path) } }),
+    },
+  }
+}
+
+/** Environment variables over keys of the file. */
+export const OVERRIDES: Readonly<Record<string, readonly string[]>> = {
+  SLUICE_LISTEN_HTTP: ['listen', 'http', 'address'],
+  SLUICE_LISTEN_HTTPS: ['listen', 'https', 'address'],
+  SLUICE_ADMIN_ADDRESS: ['admin', 'address'],
+  SLUICE_ADMIN_TOKEN: ['admin', 'token'],
+  SLUICE_LOG_LEVEL: ['log', 'level'],
+  SLUICE_SNAPSHOT_PATH: ['snapshot', 'path'],
+}
+
+function withValue(object: unknown, path: readonly string[], value: string): unknown {
+  const [key, ...rest] = path
+  if (key === undefined) return value
+  const record = (object ?? {}) as Record<string, unknown>
+  return { ...record, [key]: withValue(record[key], rest, value) }
+}
+
+/** The `SLUICE_*` variables, checked as if they stood in the file, and Consul's own for its registries. */
+export function resolveEnvironment(
+  main: MainFile,
+  env: NodeJS.ProcessEnv,
+  document: ConfigDocument,
+  problems: ConfigProblem[],
+): MainFile {
+  let value = main
+  for (const [variable, path] of Object.entries(OVERRIDES)) {
+    const text = env[variable]
+    if (text === undefined || text === '') continue
+    const key = path[0] as keyof MainFile
+    const result = mainFile.shape[key].safeParse((withValue(value, path, text) as MainFile)[key])
+    if (result.success) value = { ...value, [key]: result.data }
+    else {
+      const message = `environment variable ${variable}: ${result.error.issues[0]?.message ?? 'not valid'}`
+      problems.push(document.problem(path, message, `mend or unset ${variable}`))
+    }
+  }
+  return { ...value, registries: mapConsul(value.registries, env) }
+}
+
+function mapConsul(registries: MainFile['registries'], env: NodeJS.ProcessEnv): MainFile['registries'] {
+  const address = env['CONSUL_HTTP_ADDR'] ?? 'http://127.0.0.1:8500'
+  const scheme = env['CONSUL_HTTP_SSL'] === 'true' || env['CONSUL_HTTP_SSL'] === '1' ? 'https' : 'http'
+  const url = /^https?:\/\//.test(address) ? address : `${scheme}://${address}`
+  const token = env['CONSUL_HTTP_TOKEN']
+  const tokenFile = env['CONSUL_HTTP_TOKEN_FILE']
+  return Object.fromEntries(
+    Object.entries(registries).map(([name, registry]) => {
+      if (registry.type !== 'consul') return [name, registry]
+      const hasOwn = registry.token !== undefined || registry.tokenFile !== undefined
+      return [
+        name,
+        {
+          ...registry,
+          url: registry.url ?? url,
+          ...(hasOwn || token === undefined ? {} : { token }),
+          ...(hasOwn || tokenFile === undefined ? {} : { tokenFile }),
+        },
+      ]
+    }),
+  )
+}

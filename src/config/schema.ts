@@ -1,0 +1,300 @@
+import { z } from 'zod'
+import { defaults, service } from './policy.ts'
+import { filterDefinition, route } from './routes.ts'
+import { duration, hostPattern, listenAddress, name, network, size } from './values.ts'
+
+/** The one source of the configuration's types, checks, JSON schema and reference page. */
+
+const tlsFiles = z.strictObject({
+  cert: z.string().describe('PEM file: certificate and chain.'),
+  key: z.string().describe('PEM file: its key.'),
+})
+
+const listen = z
+  .strictObject({
+    http: z
+      .strictObject({ address: listenAddress().default('127.0.0.1:8080') })
+      .optional()
+      .describe('Clients in clear.'),
+    https: z
+      .strictObject({
+        address: listenAddress().default('127.0.0.1:8443'),
+        certificates: z
+          .array(tlsFiles)
+          .min(1)
+          .describe('Chosen by the name the client asks for; read again when the files change.'),
+        http2: z.boolean().default(true).describe('Offer HTTP/2. Default true.'),
+        minVersion: z
+          .enum(['TLSv1.2', 'TLSv1.3'])
+          .default('TLSv1.2')
+          .describe('Oldest TLS. Default TLSv1.2.'),
+      })
+      .optional()
+      .describe('Clients over TLS.'),
+  })
+  .default({ http: { address: '127.0.0.1:8080' } })
+  .describe('Where clients come in.')
+
+const admin = z
+  .strictObject({
+    address: listenAddress()
+      .default('127.0.0.1:8081')
+      .describe('API, metrics, page. Anywhere but loopback needs token or tls.clientCa.'),
+    token: z
+      .string()
+      .min(16)
+      .optional()
+      .describe('Bearer token of the admin API, 16 characters at least; take it from ${ENV:…} or ${FILE:…}.'),
+    tls: tlsFiles
+      .extend({
+        clientCa: z
+          .string()
+          .optional()
+          .describe('PEM file: only clients with a certificate of this authority come in.'),
+      })
+      .optional()
+      .describe('Serve the admin side over TLS.'),
+  })
+  .default({ address: '127.0.0.1:8081' })
+  .superRefine((value, ctx) => {
+    const host = value.address.replace(/:\d+$/, '')
+    const isLoopback = host === 'localhost' || host === '[::1]' || /^127\./.test(host)
+    if (isLoopback || value.token !== undefined || value.tls?.clientCa !== undefined) return
+    ctx.addIssue({
+      code: 'custom',
+      message: `the admin side at ${value.address} would be open to the network`,
+      path: ['address'],
+      params: { fix: 'set admin.token or admin.tls.clientCa, or listen on 127.0.0.1' },
+    })
+  })
+  .describe('The admin side.')
+
+const limits = z
+  .strictObject({
+    headerBytes: size().default(16384).describe('All request headers together (431). Default 16KiB.'),
+    headerCount: z
+      .int()
+      .min(1)
+      .max(2000)
+      .default(100)
+      .describe('Number of request headers (431). Default 100.'),
+    urlBytes: size().default(8192).describe('Request target (414). Default 8KiB.'),
+    bodyBytes: size().default(104857600).describe('Request body (413). 0 = no limit. Default 100MiB.'),
+    headersTimeout: duration()
+      .default(15000)
+      .describe('Until a request’s headers are there (408). Default 15s.'),
+    requestTimeout: duration()
+      .default(0)
+      .describe('Until a whole request is there. 0 = no limit. Default 0.'),
+    idleTimeout: duration()
+      .default(60000)
+      .describe('Silence of a client while its body arrives (408). 0 = no limit. Default 60s.'),
+    keepAliveTimeout: duration()
+      .default(75000)
+      .describe(
+        'An idle client connection is closed after this; keep it above that of a load balancer in front. Default 75s.',
+      ),
+    connections: z
+      .int()
+      .min(0)
+      .default(0)
+      .describe('Client connections of a listener. 0 = no limit. Default 0.'),
+  })
+  .prefault({})
+  .describe('Limits on what clients send.')
+
+const consul = z.strictObject({
+  type: z.literal('consul'),
+  url: z.url().optional().describe('An agent. Default: CONSUL_HTTP_ADDR, else http://127.0.0.1:8500.'),
+  token: z.string().optional().describe('ACL token. Default: CONSUL_HTTP_TOKEN.'),
+  tokenFile: z
+    .string()
+    .optional()
+    .describe('File with the ACL token, read again when it changes. Default: CONSUL_HTTP_TOKEN_FILE.'),
+  datacentres: z.array(z.string().min(1)).default([]).describe('Default: the agent’s own.'),
+  mode: z
+    .enum(['watch', 'poll'])
+    .default('watch')
+    .describe('watch = blocking queries; poll = ask each pollInterval. Default watch.'),
+  pollInterval: duration().default(5000).describe('For poll. Default 5s.'),
+  wait: duration().default(55000).describe('How long a blocking query waits. Default 55s.'),
+  maxWatches: z
+    .int()
+    .min(1)
+    .max(150)
+    .default(64)
+    .describe(
+      'Above this number of services one watch on all checks takes the place of one a service: Consul allows 200 connections a client. Default 64.',
+    ),
+  include: z
+    .array(z.string())
+    .default([])
+    .describe('Service names to read, * stands for any text. Default: all.'),
+  exclude: z.array(z.string()).default([]).describe('Service names to leave out. Default: none.'),
+  taggedAddress: z
+    .string()
+    .optional()
+    .describe('Use this tagged address (lan, wan …) where an instance has it.'),
+  forbidAddresses: z
+    .array(network())
+    .default([])
+    .describe(
+      'Instances there are dropped: who can write the registry must not aim the gateway at, say, 169.254.0.0/16. Default: none.',
+    ),
+  tls: z
+    .strictObject({ ca: z.string(), cert: z.string(), key: z.string(), verify: z.boolean() })
+    .partial()
+    .optional()
+    .describe('PEM files for an https agent.'),
+})
+
+const registry = z.discriminatedUnion('type', [
+  consul,
+  z.strictObject({
+    type: z.literal('file'),
+    path: z.string().describe('A file, or a folder of files; see docs/registries.md.'),
+  }),
+  z
+    .strictObject({ type: z.literal('embedded') })
+    .describe('Services register with the admin side, in Consul’s own protocol.'),
+])
+
+const staticShape = {
+  version: z.literal(1, { error: 'must be 1' }).describe('Version of this format: 1.'),
+  listen,
+  admin,
+  trustedProxies: z
+    .array(network())
+    .default([])
+    .describe('Peers whose X-Forwarded-* and Forwarded are believed. Default: none.'),
+  limits,
+  drain: z
+    .strictObject({
+      acceptGrace: duration()
+        .default(3000)
+        .describe('Go on accepting after SIGTERM, because load balancers still send. Default 3s.'),
+      timeout: duration().default(20000).describe('Then let requests finish for at most this. Default 20s.'),
+    })
+    .prefault({})
+    .describe('The gateway’s own shutdown.'),
+  log: z
+    .strictObject({
+      level: z
+        .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal'])
+        .default('info')
+        .describe('Default info.'),
+      access: z
+        .strictObject({
+          enabled: z.boolean().default(true).describe('One line a request. Default true.'),
+          query: z.boolean().default(false).describe('With the query. Default false: it may hold secrets.'),
+          sample: z
+            .number()
+            .min(0)
+            .max(1)
+            .default(1)
+            .describe('Share of the good answers that is logged; others always are. Default 1.'),
+        })
+        .prefault({})
+        .describe('Access log.'),
+    })
+    .prefault({})
+    .describe('Logs on standard output, JSON lines.'),
+  metrics: z
+    .strictObject({
+      maxSeries: z
+        .int()
+        .min(100)
+        .default(2000)
+        .describe('Series of one metric; what is beyond counts under "_other". Default 2000.'),
+    })
+    .prefault({})
+    .describe('Prometheus metrics.'),
+  registries: z.record(name(), registry).default({}).describe('Where instances come from.'),
+  guard: z
+    .strictObject({
+      maxLossRatio: z
+        .number()
+        .min(0)
+        .max(1)
+        .default(0.5)
+        .describe(
+          'More than this share of all instances gone at once is not believed at once. 1 = always believe. Default 0.5.',
+        ),
+      minLost: z.int().min(1).default(2).describe('Fewer lost instances are believed. Default 2.'),
+      lossWindow: duration().default(5000).describe('"At once" means: within this. Default 5s.'),
+      holdFor: duration()
+        .default(30000)
+        .describe('How long lost instances are kept, last in line. Default 30s.'),
+      maxStaleness: duration()
+        .default(0)
+        .describe('Drop what a failing registry said this long ago. 0 = never. Default 0.'),
+    })
+    .prefault({})
+    .describe('Guards against a registry that errs.'),
+  snapshot: z
+    .strictObject({
+      path: z.string().describe('File with the last known instances, for a start without the registry.'),
+      interval: duration().default(5000).describe('Written at most this often. Default 5s.'),
+    })
+    .optional()
+    .describe('Default: none.'),
+  declaredRoutes: z
+    .strictObject({
+      enabled: z
+        .boolean()
+        .default(false)
+        .describe('Services may declare routes by tags and metadata. Default false.'),
+      tagPrefix: z.string().min(1).default('sluice.').describe('Default sluice.'),
+      metaPrefix: z.string().min(1).default('gw_').describe('Default gw_'),
+      fabio: z.boolean().default(false).describe('Also read fabio’s urlprefix- tags. Default false.'),
+      hosts: z.array(hostPattern()).default([]).describe('Hosts that may be declared. Default: any.'),
+    })
+    .prefault({})
+    .describe('Routes that services declare themselves.'),
+  self: z
+    .strictObject({
+      registry: name().describe('The consul registry to register with.'),
+      name: name().default('sluice').describe('Service name of the gateway. Default sluice.'),
+      address: z.string().optional().describe('Address for others. Default: that of the listener.'),
+      port: z.int().min(1).max(65535).optional().describe('Default: that of the listener.'),
+      tags: z.array(z.string()).default([]).describe('Default: none.'),
+      ttl: duration().default(15000).describe('Default 15s.'),
+    })
+    .optional()
+    .describe('Register the gateway itself. Default: no.'),
+}
+
+/** Keys that may also stand in routes.d. */
+const sharedShape = {
+  services: z
+    .record(name(), service)
+    .default({})
+    .describe('How to talk to each service. A service that needs no settings may be left out.'),
+  filters: z.record(name(), filterDefinition).default({}).describe('Filters by name, for several routes.'),
+  routes: z.array(route).default([]).describe('Routes; their order does not matter.'),
+}
+
+const dynamicShape = {
+  hostFallback: z
+    .boolean()
+    .default(false)
+    .describe(
+      'When the most specific host has no matching route, try the less specific ones. Default false.',
+    ),
+  mergeSlashes: z.boolean().default(true).describe('//a is the same path as /a. Default true.'),
+  defaults: defaults.default({}).describe('For every service.'),
+  ...sharedShape,
+}
+
+/** sluice.yaml */
+export const mainFile = z.strictObject({ ...staticShape, ...dynamicShape })
+
+/** routes.d/*.yaml */
+export const routesFile = z.strictObject(sharedShape)
+
+export type MainFile = z.output<typeof mainFile>
+export type RoutesFile = z.output<typeof routesFile>
+export type RegistryConfig = MainFile['registries'][string]
+
+/** What needs a restart: everything but routes, services and filters. Durations in ms, sizes in bytes. */
+export type StaticConfig = Omit<MainFile, keyof typeof dynamicShape | 'version'>

@@ -1,0 +1,85 @@
+import { hash } from 'node:crypto'
+import { type FSWatcher, watch } from 'node:fs'
+import { readdir, readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { sleep } from '../core/duration.ts'
+
+export interface WatchOptions {
+  /** A change is looked at once it was quiet for this long, at most twice as late. ms. Default 50. */
+  readonly settleMs?: number
+  /** Contents are compared this often even if the file system says nothing. ms. Default 2000. */
+  readonly pollMs?: number
+}
+
+async function fingerprint(files: readonly string[], folder: string): Promise<string> {
+  const parts: string[] = []
+  try {
+    parts.push(...(await readdir(join(folder, 'routes.d'))).sort())
+  } catch {
+    parts.push('no routes.d')
+  }
+  for (const file of files) {
+    try {
+      parts.push(hash('sha1', await readFile(file), 'hex'))
+    } catch {
+      parts.push('unreadable')
+    }
+  }
+  return parts.join('\n')
+}
+
+/**
+ * Calls `onChange` when the content of one of the files changed, or a file came to or left `routes.d` beside
+ * the first. Watches folders, not files: editors, Kubernetes and configuration tools replace files by renaming.
+ * The next change is looked for when `onChange` is done. Resolves when the signal aborts; never rejects.
+ */
+export async function watchConfig(
+  getFiles: () => readonly string[],
+  onChange: () => Promise<unknown>,
+  signal: AbortSignal,
+  options: WatchOptions = {},
+): Promise<void> {
+  const { settleMs = 50, pollMs = 2000 } = options
+  const watchers = new Map<string, FSWatcher>()
+  let wake = new AbortController()
+  const sync = () => {
+    const files = getFiles()
+    const main = dirname(files[0] ?? '.')
+    const folders = new Set([main, join(main, 'routes.d'), ...files.map((file) => dirname(file))])
+    for (const [folder, watcher] of watchers) {
+      if (folders.has(folder)) continue
+      watcher.close()
+      watchers.delete(folder)
+    }
+    for (const folder of folders) {
+      if (watchers.has(folder)) continue
+      try {
+        const watcher = watch(folder, { persistent: false }, () => wake.abort())
+        watcher.on('error', () => {
+          watcher.close()
+          watchers.delete(folder)
+        })
+        watchers.set(folder, watcher)
+      } catch {
+        // Not there (yet): the poll sees it come.
+      }
+    }
+    return main
+  }
+
+  let last = await fingerprint(getFiles(), sync())
+  while (!signal.aborted) {
+    await sleep(pollMs, AbortSignal.any([signal, wake.signal]))
+    if (signal.aborted) break
+    if (wake.signal.aborted) {
+      await sleep(settleMs, signal)
+      wake = new AbortController()
+    }
+    const now = await fingerprint(getFiles(), sync())
+    if (now === last) continue
+    await onChange()
+    // Taken before the load, so that a change during it is seen the next time round.
+    last = now
+  }
+  for (const watcher of watchers.values()) watcher.close()
+}
