@@ -34,6 +34,8 @@ export interface FilterContext {
   readonly body: Buffer | undefined
   /** Set before outbound filters run. */
   response: ResponseContext | undefined
+  /** Inbound filters may lower it: a body of unknown length is cut off (413) beyond it. Bytes; undefined = none. */
+  maxBodyBytes: number | undefined
   /** A place for what one filter leaves for another or for the log: `principal`, `canary` … */
   readonly attributes: Map<string, unknown>
 }

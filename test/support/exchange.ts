@@ -59,6 +59,7 @@ export function aService(instances: readonly Instance[], own: Partial<ServicePol
     instances,
     eligible: instances.filter((one) => one.state === 'passing'),
     reserve: [],
+    contentId: 'service',
     source: 'live',
   }
 }
@@ -86,7 +87,15 @@ export function aRouted(
   return {
     kind: 'route',
     route: {
-      rank: 0,
+      contentId: 'route',
+      precedence: {
+        priority: 0,
+        pathClass: 2,
+        segments: [],
+        hasMethods: false,
+        headerCount: 0,
+        queryCount: 0,
+      },
       spec: {
         name: 'shop',
         source: 'test',
