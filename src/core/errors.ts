@@ -79,6 +79,11 @@ export const ERRORS = {
     title: 'The service did not answer in time',
     outcome: 'header_timeout',
   },
+  GW_UPSTREAM_RESPONSE_TOO_LARGE: {
+    status: 502,
+    title: 'The answer of the service is too large',
+    outcome: 'filter_refused',
+  },
   GW_UPSTREAM_DEADLINE: { status: 504, title: 'The request took too long', outcome: 'deadline' },
 
   GW_GATEWAY_DRAINING: { status: 503, title: 'The gateway is shutting down', outcome: 'draining' },

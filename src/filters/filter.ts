@@ -9,8 +9,8 @@ import type { Routed } from '../routing/table.ts'
 export interface ResponseContext {
   status: number
   readonly headers: Headers
-  /** True when the gateway made the answer (refusal, redirect, error). */
-  readonly isLocal: boolean
+  /** True when the gateway made the answer (refusal, redirect, error). The runner sets it when it replaces one. */
+  isLocal: boolean
   /** Streams the body passes through, in this order; compression pushes one. Not used for bodiless answers. */
   readonly transforms: Transform[]
 }
@@ -38,6 +38,10 @@ export interface FilterContext {
   maxBodyBytes: number | undefined
   /** A place for what one filter leaves for another or for the log: `principal`, `canary` … */
   readonly attributes: Map<string, unknown>
+  /** Inbound filters may lower it; the server counts the streamed body against it. Bytes; absent = its own limit. */
+  maxBodyBytes?: number
+  /** Set by the runner: how many filters of the chain the request entered. Outbound looks at just those. */
+  filtersEntered?: number
 }
 
 /** Ends the chain. Without `body` and with `code`: a problem document of the catalogue. */
@@ -53,11 +57,17 @@ export interface FilterReply {
 /** `undefined` = go on. Stay synchronous if you can: the runner awaits only a Promise. */
 export type InboundResult = FilterReply | undefined | Promise<FilterReply | undefined>
 
+/** `undefined` = the answer goes on, edited or not. */
+export type OutboundResult = FilterReply | undefined | void | Promise<FilterReply | undefined | void>
+
 export interface FilterHandlers {
   /** Before the request goes upstream. Throw only when the filter itself fails. */
   readonly inbound?: (ctx: FilterContext) => InboundResult
-  /** When the answer's headers are there, in reverse order of the chain; also for local answers. */
-  readonly outbound?: (ctx: FilterContext, response: ResponseContext) => void | Promise<void>
+  /**
+   * When the answer's headers are there, in reverse order of the chain; also for local answers.
+   * A reply takes the place of the answer; the filters before this one then see the reply.
+   */
+  readonly outbound?: (ctx: FilterContext, response: ResponseContext) => OutboundResult
 }
 
 /** What a filter gets from the gateway. */

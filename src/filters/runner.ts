@@ -1,229 +1,178 @@
-import { hash } from 'node:crypto'
-import { errorText, GatewayError } from '../core/errors.ts'
-import type { FilterSpec, RouteSpec } from '../core/route.ts'
-import type {
-  FilterContext,
-  FilterDefinition,
-  FilterDeps,
-  FilterHandlers,
-  FilterReply,
-  InboundResult,
-  ResponseContext,
-} from './filter.ts'
+import { errorText } from '../core/errors.ts'
+import type { Chain, ChainDeps, ChainEntry } from './chain.ts'
+import type { FilterContext, FilterReply, InboundResult, ResponseContext } from './filter.ts'
+import { failedReply, renderReply } from './reply.ts'
 
-/** One in so many runs of a filter is timed. */
-const SAMPLE = 16
+export {
+  type Chain,
+  type ChainDeps,
+  type ChainEntry,
+  type Chains,
+  createChains,
+  EMPTY_CHAIN,
+  type FilterMonitor,
+  type FilterVerdict,
+} from './chain.ts'
+export { type LocalAnswer, renderReply } from './reply.ts'
 
-/** How a run of a filter ended, other than well. */
-export type FilterVerdict = 'refused' | 'error_open' | 'error_closed'
-
-export interface ChainDeps extends FilterDeps {
-  /** ms, sampled. */
-  onTiming?(name: string, ms: number): void
-  onVerdict?(name: string, verdict: FilterVerdict): void
-}
-
-interface Built {
-  readonly handlers: FilterHandlers
-  readonly definition: FilterDefinition
-}
-
-interface Step {
-  readonly name: string
-  /** Holds the shared filter alive as long as a chain uses it. */
-  readonly built: Built
-  readonly handlers: FilterHandlers
-  readonly isOpen: boolean
-}
-
-/** The filters of one route, ready to run. */
-export interface Chain {
-  readonly names: readonly string[]
-  /** Whole body wanted by some filter: at most so many bytes; 0 = none. */
-  readonly needsBodyBytes: number
-  readonly hasOutbound: boolean
-  readonly steps: readonly Step[]
-  readonly deps: ChainDeps
-}
-
-/** Builds chains; the same options share one filter, so that its counters outlive an edit elsewhere. */
-export interface Chains {
-  /** The chain of a route; built once for each spec. Throws GW_CONFIG_INVALID. */
-  chainFor(spec: RouteSpec): Chain
-  /** Throws GW_CONFIG_INVALID naming the filter's place and the option. */
-  validate(spec: RouteSpec): void
-}
-
-function build(
-  spec: FilterSpec,
-  definitions: ReadonlyMap<string, FilterDefinition>,
-  deps: FilterDeps,
-): Built {
-  const definition = definitions.get(spec.type)
-  if (definition === undefined) {
-    throw new GatewayError('GW_CONFIG_INVALID', `${spec.source}: unknown filter type "${spec.type}"`)
-  }
-  const options = definition.options.safeParse(spec.options)
-  if (!options.success) {
-    const issue = options.error.issues[0]
-    const where = issue?.path.join('.') ?? ''
-    throw new GatewayError(
-      'GW_CONFIG_INVALID',
-      `${spec.source}: filter "${spec.name}"${where === '' ? '' : ` (${where})`}: ${issue?.message ?? 'wrong options'}`,
-    )
-  }
-  return { definition, handlers: definition.create(options.data, deps) }
-}
-
-/** Creates the chain factory over the list of filters. */
-export function createChains(definitions: readonly FilterDefinition[], deps: ChainDeps): Chains {
-  const byType = new Map(definitions.map((definition) => [definition.name, definition]))
-  const chains = new WeakMap<RouteSpec, Chain>()
-  // Weak: a filter goes when no chain that is still in a table holds it.
-  const shared = new Map<string, WeakRef<Built>>()
-  const gone = new FinalizationRegistry<string>((key) => {
-    if (shared.get(key)?.deref() === undefined) shared.delete(key)
-  })
-  const empty: Chain = { names: [], needsBodyBytes: 0, hasOutbound: false, steps: [], deps }
-
-  function filterOf(spec: FilterSpec): Built {
-    const key = hash('sha1', JSON.stringify([spec.name, spec.type, spec.options]), 'base64url')
-    let built = shared.get(key)?.deref()
-    if (built === undefined) {
-      built = build(spec, byType, deps)
-      shared.set(key, new WeakRef(built))
-      gone.register(built, key)
-    }
-    return built
-  }
-
-  function chainFor(spec: RouteSpec): Chain {
-    const known = chains.get(spec)
-    if (known !== undefined) return known
-    if (spec.filters.length === 0) return empty
-    const built = spec.filters.map(filterOf)
-    const chain: Chain = {
-      names: spec.filters.map((filter) => filter.name),
-      needsBodyBytes: Math.max(0, ...built.map(({ definition }) => definition.needsBody?.maxBytes ?? 0)),
-      hasOutbound: built.some(({ handlers }) => handlers.outbound !== undefined),
-      steps: built.map((each, i) => ({
-        name: (spec.filters[i] as FilterSpec).name,
-        built: each,
-        handlers: each.handlers,
-        isOpen: ((spec.filters[i] as FilterSpec).onError ?? each.definition.onError ?? 'closed') === 'open',
-      })),
-      deps,
-    }
-    chains.set(spec, chain)
-    return chain
-  }
-  return { chainFor, validate: (spec) => void chainFor(spec) }
-}
-
-const FAILED: FilterReply = { status: 500, code: 'GW_FILTER_FAILED' }
-
-/** A filter that threw: closed unless it is declared open (a request must not pass unchecked). */
-function onThrow(chain: Chain, step: Step, ctx: FilterContext, thrown: unknown): FilterReply | undefined {
-  const { deps } = chain
-  deps.onVerdict?.(step.name, step.isOpen ? 'error_open' : 'error_closed')
-  const fields = { filter: step.name, requestId: ctx.requestId, route: ctx.decision.route.spec.name }
-  deps.log.warn(
-    fields,
-    `filter failed (${step.isOpen ? 'open: goes on' : 'closed: refused'}): ${errorText(thrown)}`,
-  )
-  return step.isOpen ? undefined : FAILED
-}
+/** One request in this many is timed: two clock readings a filter are worth more than most filters. */
+const SAMPLE_MASK = 15
 
 /**
- * Runs the inbound side in order. `undefined` = go on upstream. Synchronous until a filter returns a Promise.
- * `ctx.attributes.get('filters')` then holds how many filters ran.
+ * Runs the inbound filters in order. Undefined: go on; a reply: answer with it, nothing goes upstream.
+ * Synchronous until a filter returns a promise. A filter that throws ends the chain with 500
+ * `GW_FILTER_FAILED`, unless it is declared `onError: open`. Never throws or rejects.
  */
 export function runInbound(chain: Chain, ctx: FilterContext): InboundResult {
-  return chain.steps.length === 0 ? undefined : runFrom(chain, ctx, 0)
+  if (chain === undefined || chain.entries.length === 0) return undefined
+  const isTimed = (chain.ticks++ & SAMPLE_MASK) === 0
+  return inboundFrom(chain, chain.deps as ChainDeps, ctx, 0, isTimed)
 }
 
-function runFrom(chain: Chain, ctx: FilterContext, first: number): InboundResult {
-  const { steps, deps } = chain
-  for (let i = first; i < steps.length; i++) {
-    const step = steps[i] as Step
-    if (step.handlers.inbound === undefined) continue
-    const isTimed = deps.onTiming !== undefined && deps.random() * SAMPLE < 1
-    const start = isTimed ? deps.clock.monotonic() : 0
-    let reply: FilterReply | undefined
+function inboundFrom(
+  chain: Chain,
+  deps: ChainDeps,
+  ctx: FilterContext,
+  from: number,
+  isTimed: boolean,
+): InboundResult {
+  const { entries } = chain
+  for (let i = from; i < entries.length; i++) {
+    ctx.filtersEntered = i + 1
+    const entry = entries[i] as ChainEntry
+    const { inbound } = entry.handlers
+    if (inbound === undefined) continue
+    const started = isTimed ? deps.clock.monotonic() : 0
+    let result: InboundResult
     try {
-      const result = step.handlers.inbound(ctx)
-      if (result instanceof Promise) return resume(chain, ctx, i, result, start)
-      reply = result
-    } catch (thrown) {
-      reply = onThrow(chain, step, ctx, thrown)
+      result = inbound(ctx)
+    } catch (error) {
+      result = failed(entry, deps, ctx, error)
     }
-    if (isTimed) deps.onTiming?.(step.name, deps.clock.monotonic() - start)
-    if (reply !== undefined) return refused(chain, ctx, i, reply)
+    if (result instanceof Promise) {
+      return inboundAsync(chain, deps, ctx, i, isTimed, started, result)
+    }
+    if (isTimed) deps.onTiming?.(entry.name, deps.clock.monotonic() - started)
+    if (result !== undefined) return refused(entry, deps, ctx, result)
   }
   return undefined
 }
 
-async function resume(
+async function inboundAsync(
   chain: Chain,
+  deps: ChainDeps,
   ctx: FilterContext,
   index: number,
-  result: Promise<FilterReply | undefined>,
-  start: number,
+  isTimed: boolean,
+  started: number,
+  pending: Promise<FilterReply | undefined>,
 ): Promise<FilterReply | undefined> {
-  const step = chain.steps[index] as Step
+  const entry = chain.entries[index] as ChainEntry
   let reply: FilterReply | undefined
   try {
-    reply = await result
-  } catch (thrown) {
-    reply = onThrow(chain, step, ctx, thrown)
+    reply = await pending
+  } catch (error) {
+    reply = failed(entry, deps, ctx, error)
   }
-  if (start !== 0) chain.deps.onTiming?.(step.name, chain.deps.clock.monotonic() - start)
-  return reply === undefined ? runFrom(chain, ctx, index + 1) : refused(chain, ctx, index, reply)
-}
-
-function refused(chain: Chain, ctx: FilterContext, index: number, reply: FilterReply): FilterReply {
-  ctx.attributes.set('filters', index + 1)
-  if (reply.code !== 'GW_FILTER_FAILED') chain.deps.onVerdict?.((chain.steps[index] as Step).name, 'refused')
-  return reply
+  if (isTimed) deps.onTiming?.(entry.name, deps.clock.monotonic() - started)
+  if (reply !== undefined) return refused(entry, deps, ctx, reply)
+  return inboundFrom(chain, deps, ctx, index + 1, isTimed)
 }
 
 /**
- * Runs the outbound side in reverse, of the filters whose inbound side ran. Resolves to false when one failed
- * closed: then the answer must become a 500.
+ * Runs the outbound filters in reverse order over those the request entered; when it entered none (the
+ * server refused it before `runInbound`), over those that have no inbound side.
+ * A reply: the answer is to be replaced; `response` has its status and headers already and the reply's `body`
+ * is complete: send those, drop the upstream's body. Never throws or rejects.
  */
 export function runOutbound(
   chain: Chain,
   ctx: FilterContext,
   response: ResponseContext,
-): boolean | Promise<boolean> {
-  if (!chain.hasOutbound) return true
-  const ran = ctx.attributes.get('filters')
-  return outboundFrom(chain, ctx, response, (typeof ran === 'number' ? ran : chain.steps.length) - 1)
+): FilterReply | undefined | Promise<FilterReply | undefined> {
+  if (!chain.hasOutbound) return undefined
+  ctx.response = response
+  return outboundFrom(chain, chain.deps as ChainDeps, ctx, response, chain.entries.length - 1, undefined)
 }
 
 function outboundFrom(
   chain: Chain,
+  deps: ChainDeps,
   ctx: FilterContext,
   response: ResponseContext,
-  first: number,
-): boolean | Promise<boolean> {
-  for (let i = first; i >= 0; i--) {
-    const step = chain.steps[i] as Step
-    if (step.handlers.outbound === undefined) continue
+  from: number,
+  replaced: FilterReply | undefined,
+): FilterReply | undefined | Promise<FilterReply | undefined> {
+  const { entries } = chain
+  const entered = ctx.filtersEntered
+  const isTimed = (chain.ticks & SAMPLE_MASK) === 1
+  let current = replaced
+  for (let i = Math.min(from, (entered ?? entries.length) - 1); i >= 0; i--) {
+    const entry = entries[i] as ChainEntry
+    const { inbound, outbound } = entry.handlers
+    if (outbound === undefined || (entered === undefined && inbound !== undefined)) continue
+    const started = isTimed ? deps.clock.monotonic() : 0
+    let result: ReturnType<typeof outbound>
     try {
-      const result = step.handlers.outbound(ctx, response)
-      if (result instanceof Promise) {
-        return result.then(
-          () => outboundFrom(chain, ctx, response, i - 1),
-          (thrown) =>
-            onThrow(chain, step, ctx, thrown) === undefined
-              ? outboundFrom(chain, ctx, response, i - 1)
-              : false,
-        )
-      }
-    } catch (thrown) {
-      if (onThrow(chain, step, ctx, thrown) !== undefined) return false
+      result = outbound(ctx, response)
+    } catch (error) {
+      result = failed(entry, deps, ctx, error)
     }
+    if (result instanceof Promise) {
+      return result
+        .catch((error: unknown) => failed(entry, deps, ctx, error))
+        .then((reply) => {
+          if (isTimed) deps.onTiming?.(entry.name, deps.clock.monotonic() - started)
+          const next =
+            reply === undefined ? current : replaceAnswer(entry, deps, ctx, response, reply as FilterReply)
+          return outboundFrom(chain, deps, ctx, response, i - 1, next)
+        })
+    }
+    if (isTimed) deps.onTiming?.(entry.name, deps.clock.monotonic() - started)
+    if (result !== undefined) current = replaceAnswer(entry, deps, ctx, response, result as FilterReply)
   }
-  return true
+  return current
+}
+
+/** Puts the reply in the answer's place, so that the filters still to run edit what the client really gets. */
+function replaceAnswer(
+  entry: ChainEntry,
+  deps: ChainDeps,
+  ctx: FilterContext,
+  response: ResponseContext,
+  reply: FilterReply,
+): FilterReply {
+  refused(entry, deps, ctx, reply)
+  const answer = renderReply(reply, ctx.requestId)
+  response.status = answer.status
+  response.isLocal = true
+  for (const transform of response.transforms) transform.destroy()
+  response.transforms.length = 0
+  for (const name of new Set(response.headers.names())) response.headers.delete(name)
+  const raw = answer.headers.raw()
+  for (let i = 0; i < raw.length; i += 2) response.headers.append(raw[i] as string, raw[i + 1] as string)
+  return { ...reply, status: answer.status, body: answer.body }
+}
+
+/** Counted here, unless the reply is the runner's own for a filter that failed: that is counted already. */
+function refused(entry: ChainEntry, deps: ChainDeps, ctx: FilterContext, reply: FilterReply): FilterReply {
+  if (reply.code === 'GW_FILTER_FAILED') return reply
+  ctx.attributes.set('refusedBy', entry.name)
+  deps.onVerdict?.(entry.name, 'refused')
+  return reply
+}
+
+function failed(
+  entry: ChainEntry,
+  deps: ChainDeps,
+  ctx: FilterContext,
+  error: unknown,
+): FilterReply | undefined {
+  const isOpen = entry.onError === 'open'
+  deps.onVerdict?.(entry.name, isOpen ? 'error_open' : 'error_closed')
+  const fields = { filter: entry.name, type: entry.type, requestId: ctx.requestId, err: errorText(error) }
+  deps.log.warn(fields, isOpen ? 'filter failed, the request goes on' : 'filter failed, request refused')
+  if (isOpen) return undefined
+  ctx.attributes.set('filterError', entry.name)
+  return failedReply()
 }

@@ -1,0 +1,49 @@
+import type { ErrorCode } from './errors.ts'
+import type { Outcome } from './outcome.ts'
+
+/** One try of a request at one instance. */
+export interface AttemptRecord {
+  readonly instanceKey: string
+  readonly status: number | undefined
+  readonly outcome: Outcome
+  readonly ms: number
+}
+
+/** Everything that is logged and counted of one request; made once, when it is over. Times in ms. */
+export interface RequestRecord {
+  readonly requestId: string
+  readonly traceId: string
+  /** ms since the epoch. */
+  readonly startedAt: number
+  readonly method: string
+  readonly scheme: 'http' | 'https'
+  readonly httpVersion: string
+  /** Normalised as far as that went. */
+  readonly host: string
+  readonly path: string
+  /** `` or `?…`. */
+  readonly query: string
+  readonly clientIp: string
+  readonly userAgent: string | undefined
+  /** What the client got; 499 = it left. */
+  readonly status: number
+  readonly outcome: Outcome
+  readonly code: ErrorCode | undefined
+  readonly route: string | undefined
+  readonly service: string | undefined
+  /** Of the last try. */
+  readonly instanceKey: string | undefined
+  readonly instanceAddress: string | undefined
+  readonly version: string | undefined
+  readonly attempts: readonly AttemptRecord[]
+  readonly tableVersion: number | undefined
+  readonly bytesIn: number
+  readonly bytesOut: number
+  readonly totalMs: number
+  /** Last try, until its answer's headers. */
+  readonly upstreamMs: number | undefined
+  /** Inbound filters. */
+  readonly filterMs: number
+  /** A WebSocket or other upgrade. */
+  readonly isUpgrade: boolean
+}

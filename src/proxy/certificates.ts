@@ -1,0 +1,113 @@
+import { X509Certificate } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { createSecureContext, type SecureContext } from 'node:tls'
+import { errorText, GatewayError } from '../core/errors.ts'
+
+export interface CertificateFiles {
+  readonly cert: string
+  readonly key: string
+}
+
+/** One certificate in use. */
+export interface CertificateInfo {
+  readonly file: string
+  readonly names: readonly string[]
+  /** ms since the epoch. */
+  readonly expiresAt: number
+}
+
+interface Loaded {
+  readonly files: CertificateFiles
+  readonly text: string
+  readonly cert: string
+  readonly key: string
+  readonly context: SecureContext
+  readonly info: CertificateInfo
+}
+
+function load(files: CertificateFiles): Loaded {
+  const cert = readFileSync(files.cert, 'utf8')
+  const key = readFileSync(files.key, 'utf8')
+  const parsed = new X509Certificate(cert)
+  const names = (parsed.subjectAltName ?? '')
+    .split(', ')
+    .filter((name) => name.startsWith('DNS:'))
+    .map((name) => name.slice(4).toLowerCase())
+  return {
+    files,
+    text: cert + key,
+    cert,
+    key,
+    context: createSecureContext({ cert, key }),
+    info: { file: files.cert, names, expiresAt: Date.parse(parsed.validTo) },
+  }
+}
+
+function matches(name: string, host: string): boolean {
+  if (name === host) return true
+  return name.startsWith('*.') && host.slice(host.indexOf('.') + 1) === name.slice(2) && host.includes('.')
+}
+
+/**
+ * The certificates of a listener, chosen by server name (SNI), read again by `reload`. A pair that is broken or
+ * does not fit together is reported and the old one serves on.
+ */
+export class Certificates {
+  #loaded: Loaded[]
+  readonly #listeners = new Set<() => void>()
+
+  /** Throws GW_CONFIG_INVALID naming the file. */
+  constructor(pairs: readonly CertificateFiles[]) {
+    this.#loaded = pairs.map((files) => {
+      try {
+        return load(files)
+      } catch (cause) {
+        throw new GatewayError('GW_CONFIG_INVALID', `certificate ${files.cert} with key ${files.key}`, {
+          cause,
+        })
+      }
+    })
+  }
+
+  /** Reads the files again. Returns what is wrong, one line a pair; connections are not touched. */
+  reload(): string[] {
+    const problems: string[] = []
+    let hasChanged = false
+    this.#loaded = this.#loaded.map((old) => {
+      try {
+        const fresh = load(old.files)
+        if (fresh.text === old.text) return old
+        hasChanged = true
+        return fresh
+      } catch (thrown) {
+        problems.push(`certificate ${old.files.cert}: ${errorText(thrown)}; the old one serves on`)
+        return old
+      }
+    })
+    if (hasChanged) for (const listener of this.#listeners) listener()
+    return problems
+  }
+
+  /** Options for a TLS server: the first pair is the default. */
+  tlsOptions() {
+    const first = this.#loaded[0] as Loaded
+    return {
+      cert: first.cert,
+      key: first.key,
+      SNICallback: (name: string, done: (error: Error | null, context?: SecureContext) => void) => {
+        const host = name.toLowerCase()
+        const found = this.#loaded.find(({ info }) => info.names.some((each) => matches(each, host)))
+        done(null, (found ?? (this.#loaded[0] as Loaded)).context)
+      },
+    }
+  }
+
+  info(): readonly CertificateInfo[] {
+    return this.#loaded.map(({ info }) => info)
+  }
+
+  /** Called after a reload that changed something. */
+  onChange(listener: () => void): void {
+    this.#listeners.add(listener)
+  }
+}

@@ -1,0 +1,218 @@
+import { createServer, METHODS, type Server, type ServerOptions } from 'node:http'
+import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2'
+import { createServer as createHttpsServer } from 'node:https'
+import type { AddressInfo, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { type FastifyInstance, type FastifyServerFactory, fastify } from 'fastify'
+import { type ErrorCode, errorEntry, problemBody } from '../core/errors.ts'
+import type { Certificates } from './certificates.ts'
+import type { ClientRequest, ClientResponse } from './client-side.ts'
+
+/** Limits on one listener. ms, bytes. */
+export interface ListenerLimits {
+  readonly headerBytes: number
+  readonly urlBytes: number
+  readonly headersTimeout: number
+  readonly requestTimeout: number
+  readonly keepAliveTimeout: number
+  readonly connections: number
+}
+
+export interface ListenerOptions {
+  readonly host: string
+  readonly port: number
+  readonly limits: ListenerLimits
+  /** Absent = clear text. */
+  readonly tls?: {
+    readonly certificates: Certificates
+    readonly http2: boolean
+    readonly minVersion: 'TLSv1.2' | 'TLSv1.3'
+  }
+  /** `wantsContinue`: the client waits for 100 before it sends its body. */
+  onRequest(request: ClientRequest, response: ClientResponse, wantsContinue: boolean): void
+  onUpgrade(request: ClientRequest, socket: Duplex, head: Buffer): void
+  /** A request that never became one: nothing was routed. */
+  onMalformed(code: ErrorCode): void
+}
+
+/** One listener for clients. */
+export interface PublicServer {
+  readonly isSecure: boolean
+  /** Resolves to the port. */
+  listen(): Promise<number>
+  /** Open client connections. */
+  connections(): Promise<number>
+  /** HTTP/2 clients are told to go (GOAWAY); new connections are still taken. */
+  beginDrain(): void
+  /** Stops listening and closes idle connections; resolves when the last connection is gone. */
+  close(): Promise<void>
+  /** Cuts off what is left; returns how many connections that were. */
+  destroy(): Promise<number>
+}
+
+/** Streams of one HTTP/2 connection at a time. */
+const MAX_STREAMS = 250
+
+type AnyServer = Server | Http2SecureServer
+
+function createNodeServer(options: ListenerOptions): AnyServer {
+  const { limits, tls } = options
+  const http: ServerOptions = {
+    // Node counts the request line with the headers.
+    maxHeaderSize: limits.headerBytes + limits.urlBytes,
+    headersTimeout: limits.headersTimeout,
+    requestTimeout: limits.requestTimeout,
+    keepAliveTimeout: limits.keepAliveTimeout,
+    connectionsCheckingInterval: 2000,
+    insecureHTTPParser: false,
+    // `decide` refuses a missing Host itself, as a problem document.
+    requireHostHeader: false,
+    noDelay: true,
+  }
+  if (tls === undefined) return createServer(http)
+  const secure = { ...http, ...tls.certificates.tlsOptions(), minVersion: tls.minVersion }
+  if (!tls.http2) return createHttpsServer(secure)
+  return createSecureServer({
+    ...secure,
+    allowHTTP1: true,
+    settings: { maxConcurrentStreams: MAX_STREAMS, enableConnectProtocol: false },
+    // Against rapid resets (CVE-2023-44487) and floods of frames.
+    maxSessionInvalidFrames: 100,
+    maxSessionRejectedStreams: 100,
+  })
+}
+
+const CLIENT_ERRORS: Readonly<Record<string, ErrorCode>> = {
+  HPE_HEADER_OVERFLOW: 'GW_REQUEST_HEADERS_TOO_LARGE',
+  ERR_HTTP_REQUEST_TIMEOUT: 'GW_REQUEST_TIMEOUT',
+}
+
+const REASONS: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  405: 'Method Not Allowed',
+  408: 'Request Timeout',
+  431: 'Request Header Fields Too Large',
+}
+
+/** An answer on a bare socket, for what is no request; then the connection is closed. */
+function answerAndClose(socket: Duplex, code: ErrorCode): void {
+  if (!socket.writable) {
+    socket.destroy()
+    return
+  }
+  const { status } = errorEntry(code)
+  const body = problemBody(code, 'none')
+  const allow = status === 405 ? 'Allow: \r\n' : ''
+  socket.end(
+    `HTTP/1.1 ${status} ${REASONS[status] ?? 'Error'}\r\nContent-Type: application/problem+json\r\n${allow}` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  )
+}
+
+function attach(server: AnyServer, options: ListenerOptions): void {
+  const { limits } = options
+  if (limits.connections > 0) server.maxConnections = limits.connections
+  // Node drops headers beyond the count without a word; the walk counts and refuses instead.
+  if ('maxHeadersCount' in server) server.maxHeadersCount = 0
+  server.on('checkContinue', (request: ClientRequest, response: ClientResponse) =>
+    options.onRequest(request, response, true),
+  )
+  server.on('checkExpectation', (_request: ClientRequest, response: ClientResponse) => {
+    options.onMalformed('GW_REQUEST_EXPECT')
+    const body = problemBody('GW_REQUEST_EXPECT', 'none')
+    response.writeHead(417, { 'content-type': 'application/problem+json', connection: 'close' })
+    response.end(body)
+  })
+  server.on('connect', (_request: ClientRequest, socket: Duplex) => {
+    options.onMalformed('GW_ROUTE_METHOD_REFUSED')
+    answerAndClose(socket, 'GW_ROUTE_METHOD_REFUSED')
+  })
+  server.on('upgrade', (request: ClientRequest, socket: Duplex, head: Buffer) =>
+    options.onUpgrade(request, socket, head),
+  )
+}
+
+function createApp(server: AnyServer, options: ListenerOptions): FastifyInstance {
+  const app = fastify({
+    serverFactory: ((handler) => {
+      server.on('request', handler)
+      return server
+    }) as FastifyServerFactory,
+    // The router must not judge paths: the walk normalises and matches the raw target.
+    rewriteUrl: () => '/',
+    logger: false,
+    disableRequestLogging: true,
+    // Requests that come on kept-alive connections while we drain are served.
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    clientErrorHandler: (error, socket) => {
+      if (error.code === 'ECONNRESET') return
+      const code = CLIENT_ERRORS[error.code ?? ''] ?? 'GW_REQUEST_MALFORMED'
+      options.onMalformed(code)
+      answerAndClose(socket, code)
+    },
+  })
+  for (const method of METHODS) if (method !== 'CONNECT') app.addHttpMethod(method, { hasBody: true })
+  app.route({
+    method: METHODS.filter((method) => method !== 'CONNECT'),
+    url: '/',
+    // Hijacked here, before Fastify would look at the body.
+    onRequest: (request, reply) => {
+      reply.hijack()
+      const raw = request.raw as ClientRequest & { originalUrl?: string }
+      if (raw.originalUrl !== undefined) raw.url = raw.originalUrl
+      options.onRequest(raw, reply.raw, false)
+    },
+    handler: () => {},
+  })
+  return app
+}
+
+/** Creates a listener for clients: Fastify over a server of our own, every request hijacked to `onRequest`. */
+export function createPublicServer(options: ListenerOptions): PublicServer {
+  const server = createNodeServer(options)
+  attach(server, options)
+  const app = createApp(server, options)
+  const sockets = new Set<Socket>()
+  const sessions = new Set<ServerHttp2Session>()
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
+  server.on('session', (session: ServerHttp2Session) => {
+    sessions.add(session)
+    session.once('close', () => sessions.delete(session))
+  })
+  const { tls } = options
+  tls?.certificates.onChange(() => {
+    const secure = server as unknown as { setSecureContext(options: object): void }
+    secure.setSecureContext({ ...tls.certificates.tlsOptions(), minVersion: tls.minVersion })
+  })
+  return {
+    isSecure: tls !== undefined,
+    async listen() {
+      await app.listen({ host: options.host, port: options.port })
+      return (server.address() as AddressInfo).port
+    },
+    connections: () =>
+      new Promise((resolve) => server.getConnections((error, count) => resolve(error === null ? count : 0))),
+    beginDrain() {
+      for (const session of sessions) if (!session.destroyed) session.goaway()
+    },
+    async close() {
+      for (const session of sessions) session.close()
+      const closed = new Promise<void>((resolve) => {
+        server.close(() => resolve())
+        if ('closeIdleConnections' in server) server.closeIdleConnections()
+      })
+      await closed
+      await app.close()
+    },
+    async destroy() {
+      const left = sockets.size
+      for (const session of sessions) session.destroy()
+      for (const socket of sockets) socket.destroy()
+      return left
+    },
+  }
+}
