@@ -79,7 +79,8 @@ export class ControlPlane {
   changed(cause: string, isUrgent: boolean): void {
     const pending = this.#pending
     this.#pending = {
-      cause: pending === undefined || pending.cause === cause ? cause : `${pending.cause}; ${cause}`.slice(0, 200),
+      cause:
+        pending === undefined || pending.cause === cause ? cause : `${pending.cause}; ${cause}`.slice(0, 200),
       isUrgent: isUrgent || pending?.isUrgent === true,
     }
     if (isUrgent) this.#hurry.abort()
@@ -101,7 +102,8 @@ export class ControlPlane {
       this.#reject('configuration', thrown)
       return 'rejected'
     }
-    if (loaded.hash === this.#config.hash && this.#deps.store.lastRejection() === undefined) return 'unchanged'
+    if (loaded.hash === this.#config.hash && this.#deps.store.lastRejection() === undefined)
+      return 'unchanged'
     const [config, pinned] = [this.#config, this.#pinned]
     this.#config = loaded
     this.#pinned = undefined
@@ -195,7 +197,10 @@ export class ControlPlane {
       this.#deps.validateFilters(spec)
       return true
     } catch (thrown) {
-      this.#deps.log.error({ route: spec.name, source: spec.source }, `declared route dropped: ${errorText(thrown)}`)
+      this.#deps.log.error(
+        { route: spec.name, source: spec.source },
+        `declared route dropped: ${errorText(thrown)}`,
+      )
       return false
     }
   }

@@ -1,8 +1,14 @@
-import { createChains } from '../filters/runner.ts'
-import { ConfigError, type ConfigProblem, formatProblems, type LoadedConfig, loadConfig } from '../config/load.ts'
+import {
+  ConfigError,
+  type ConfigProblem,
+  formatProblems,
+  type LoadedConfig,
+  loadConfig,
+} from '../config/load.ts'
 import { systemClock } from '../core/duration.ts'
 import { errorText, GatewayError } from '../core/errors.ts'
 import { FILTERS, filterSchemas } from '../filters/list.ts'
+import { createChains } from '../filters/runner.ts'
 import { compileTable } from '../routing/compile.ts'
 import { lintTable } from '../routing/lint.ts'
 import type { Table } from '../routing/table.ts'
@@ -50,7 +56,10 @@ function lintProblems(table: Table, hasRegistry: boolean): ConfigProblem[] {
 }
 
 /** Loads, compiles and lints. Throws GatewayError GW_CONFIG_UNREADABLE when there is no such file. */
-async function findProblems(path: string, env: NodeJS.ProcessEnv): Promise<{ problems: ConfigProblem[]; summary: string }> {
+async function findProblems(
+  path: string,
+  env: NodeJS.ProcessEnv,
+): Promise<{ problems: ConfigProblem[]; summary: string }> {
   try {
     const loaded = await loadConfig({ path, env, filterSchemas: filterSchemas() })
     const table = await compileOffline(loaded)

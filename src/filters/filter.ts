@@ -38,8 +38,6 @@ export interface FilterContext {
   maxBodyBytes: number | undefined
   /** A place for what one filter leaves for another or for the log: `principal`, `canary` … */
   readonly attributes: Map<string, unknown>
-  /** Inbound filters may lower it; the server counts the streamed body against it. Bytes; absent = its own limit. */
-  maxBodyBytes?: number
   /** Set by the runner: how many filters of the chain the request entered. Outbound looks at just those. */
   filtersEntered?: number
 }

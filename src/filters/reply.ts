@@ -23,7 +23,7 @@ export function renderReply(reply: FilterReply, requestId: string): LocalAnswer 
   for (const [name, value] of Object.entries(reply.headers ?? {})) headers.set(name.toLowerCase(), value)
   const isBodiless = reply.status === 204 || reply.status === 304
   if (isBodiless) return { status: reply.status, headers, body: EMPTY }
-  let body = EMPTY
+  let body: Buffer = EMPTY
   if (reply.body !== undefined) {
     body = typeof reply.body === 'string' ? Buffer.from(reply.body) : reply.body
   } else if (reply.code !== undefined) {

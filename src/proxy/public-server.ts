@@ -1,4 +1,11 @@
-import { createServer, METHODS, type Server, type ServerOptions } from 'node:http'
+import {
+  createServer,
+  type IncomingMessage,
+  METHODS,
+  type Server,
+  type ServerOptions,
+  type ServerResponse,
+} from 'node:http'
 import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2'
 import { createServer as createHttpsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
@@ -68,6 +75,8 @@ function createNodeServer(options: ListenerOptions): AnyServer {
     // `decide` refuses a missing Host itself, as a problem document.
     requireHostHeader: false,
     noDelay: true,
+    // HTTP/2 in clear is not offered: a client that asks for it goes on in HTTP/1.1 (RFC 9110 §7.8).
+    shouldUpgradeCallback: (request) => !/^\s*h2c?\s*$/i.test(request.headers.upgrade ?? ''),
   }
   if (tls === undefined) return createServer(http)
   const secure = { ...http, ...tls.certificates.tlsOptions(), minVersion: tls.minVersion }
@@ -117,7 +126,7 @@ function attach(server: AnyServer, options: ListenerOptions): void {
   server.on('checkContinue', (request: ClientRequest, response: ClientResponse) =>
     options.onRequest(request, response, true),
   )
-  server.on('checkExpectation', (_request: ClientRequest, response: ClientResponse) => {
+  server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) => {
     options.onMalformed('GW_REQUEST_EXPECT')
     const body = problemBody('GW_REQUEST_EXPECT', 'none')
     response.writeHead(417, { 'content-type': 'application/problem+json', connection: 'close' })

@@ -115,7 +115,12 @@ export function compileServices(
     const old = previous?.get(name)
     const made = old === undefined ? undefined : madeFrom.get(old)
     let service = old
-    if (service === undefined || made === undefined || made.state !== state || policyId(made.policy) !== policyId(policy)) {
+    if (
+      service === undefined ||
+      made === undefined ||
+      made.state !== state ||
+      policyId(made.policy) !== policyId(policy)
+    ) {
       service = createService(policy, state)
       madeFrom.set(service, { policy, state })
     }

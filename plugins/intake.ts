@@ -1,0 +1,179 @@
+import type { Clock, Random } from '../src/core/duration.ts'
+import type { ErrorCode } from '../src/core/errors.ts'
+import type { Headers } from '../src/core/headers.ts'
+import { parseTraceparent } from '../src/core/ids.ts'
+import type { RequestRecord } from '../src/core/record.ts'
+import type { Chains } from '../src/filters/runner.ts'
+import type { createClientAddress } from '../src/proxy/client-address.ts'
+import { authorityOfRequest, type ClientRequest, receivedHeaders } from '../src/proxy/client-side.ts'
+import { setForwarded } from '../src/proxy/forwarded.ts'
+import { cleanRequestHeaders } from '../src/proxy/hop-headers.ts'
+import type { Upstreams } from '../src/proxy/upstreams.ts'
+import { decide } from '../src/routing/decide.ts'
+import type { TableStore } from '../src/routing/store.ts'
+import type { Decision, Table } from '../src/routing/table.ts'
+
+/** What the data path needs; the same for all listeners. */
+export interface ProxyDeps {
+  readonly store: TableStore
+  readonly upstreams: Upstreams
+  readonly chains: Chains
+  readonly clientAddress: ReturnType<typeof createClientAddress>
+  /** Bytes, ms. `bodyBytes` 0 = no limit. */
+  readonly limits: {
+    readonly headerBytes: number
+    readonly headerCount: number
+    readonly urlBytes: number
+    readonly bodyBytes: number
+    readonly idleTimeout: number
+  }
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: { warn(fields: object, text: string): void; info(fields: object, text: string): void }
+  /** Random hex digits for so many bytes. */
+  newId(bytes: number): string
+  /** Called once for each request, when it is over. */
+  onRecord(record: RequestRecord): void
+  /** The gateway is going away: clients are told to close their connections. */
+  isDraining(): boolean
+}
+
+/** Where a request came in. */
+export interface Listener {
+  readonly scheme: 'http' | 'https'
+  readonly port: number
+}
+
+/** One request as it came in, with the table it is pinned to and what that table says. */
+export interface Intake {
+  /** ms since the epoch. */
+  readonly startedAt: number
+  /** Monotonic ms. */
+  readonly begunAt: number
+  readonly requestId: string
+  readonly traceId: string
+  readonly method: string
+  readonly target: string
+  readonly httpVersion: string
+  readonly scheme: 'http' | 'https'
+  readonly authority: string | undefined
+  /** The client's Host for `host: preserve`: normalised, with the port it named. */
+  readonly clientHost: string
+  readonly peerIp: string
+  readonly clientIp: string
+  readonly isTrustedPeer: boolean
+  /** As received until `prepareHeaders`; then what goes upstream. */
+  readonly headers: Headers
+  readonly userAgent: string | undefined
+  readonly table: Table | undefined
+  readonly decision: Decision
+  readonly traceFlags: string
+}
+
+const REQUEST_ID = /^[\w.:/+=-]{1,128}$/
+
+function limitProblem(target: string, headers: Headers, limits: ProxyDeps['limits']): ErrorCode | undefined {
+  if (target.length > limits.urlBytes) return 'GW_REQUEST_URL_TOO_LONG'
+  if (headers.size > limits.headerCount) return 'GW_REQUEST_HEADERS_TOO_LARGE'
+  let bytes = 0
+  for (const part of headers.raw()) bytes += part.length
+  return bytes > limits.headerBytes ? 'GW_REQUEST_HEADERS_TOO_LARGE' : undefined
+}
+
+/** Reads a request, finds out who sent it, and asks the current table where it goes. Takes the table once. */
+export function takeIn(request: ClientRequest, listener: Listener, deps: ProxyDeps): Intake {
+  const headers = receivedHeaders(request)
+  const peerIp = request.socket?.remoteAddress ?? ''
+  const { clientIp, isTrustedPeer, proto } = deps.clientAddress(peerIp, headers)
+  const scheme = proto ?? listener.scheme
+  const trace = isTrustedPeer ? parseTraceparent(headers.get('traceparent')) : undefined
+  const traceId = trace?.traceId ?? deps.newId(16)
+  const sentId = isTrustedPeer ? headers.get('x-request-id') : undefined
+  const authority = authorityOfRequest(request, headers)
+  const method = request.method ?? ''
+  const target = request.url ?? ''
+  const table = deps.store.current()
+  const problem = table === undefined ? 'GW_GATEWAY_DRAINING' : limitProblem(target, headers, deps.limits)
+  const decision: Decision =
+    problem !== undefined || table === undefined
+      ? { kind: 'refuse', code: problem ?? 'GW_GATEWAY_INTERNAL' }
+      : decide(
+          {
+            method,
+            target,
+            authority,
+            scheme,
+            header: (name) => headers.get(name),
+            clientIp,
+            roll: deps.random(),
+          },
+          table,
+        )
+  const port = authority === undefined ? undefined : /:(\d{1,5})$/.exec(authority)?.[1]
+  const host = decision.host ?? ''
+  return {
+    startedAt: deps.clock.now(),
+    begunAt: deps.clock.monotonic(),
+    requestId: sentId !== undefined && REQUEST_ID.test(sentId) ? sentId : traceId,
+    traceId,
+    method,
+    target,
+    httpVersion: request.httpVersion,
+    scheme,
+    authority,
+    clientHost: port === undefined ? host : `${host}:${port}`,
+    peerIp: clientIp === peerIp || isTrustedPeer ? peerIp.replace(/^::ffff:(?=\d+\.)/, '') : clientIp,
+    clientIp,
+    isTrustedPeer,
+    headers,
+    userAgent: headers.get('user-agent'),
+    table,
+    decision,
+    traceFlags: trace?.flags ?? '01',
+  }
+}
+
+/**
+ * Turns the received headers into those that go upstream: hop-by-hop ones gone, forwarding headers and trace
+ * context written. Throws GW_REQUEST_MALFORMED.
+ */
+export function prepareHeaders(intake: Intake, listener: Listener, deps: ProxyDeps): void {
+  const { headers } = intake
+  cleanRequestHeaders(headers, intake.httpVersion)
+  setForwarded(headers, {
+    peerIp: intake.peerIp,
+    clientIp: intake.clientIp,
+    isTrustedPeer: intake.isTrustedPeer,
+    scheme: intake.scheme,
+    host: intake.clientHost,
+    port: listener.port,
+  })
+  headers.set('traceparent', `00-${intake.traceId}-${deps.newId(8)}-${intake.traceFlags}`)
+  if (!intake.isTrustedPeer) {
+    headers.delete('tracestate')
+    // An outer gateway may say which try this is; a stranger may not switch our retries off.
+    headers.delete('x-sluice-attempt')
+  }
+}
+
+/** The part of a record that is known from the start. */
+export function recordHead(intake: Intake) {
+  const { decision } = intake
+  const isRouted = decision.kind === 'route'
+  return {
+    requestId: intake.requestId,
+    traceId: intake.traceId,
+    startedAt: intake.startedAt,
+    method: intake.method,
+    scheme: intake.scheme,
+    httpVersion: intake.httpVersion,
+    host: decision.host ?? '',
+    path: decision.path ?? '',
+    query: isRouted ? decision.query : '',
+    clientIp: intake.clientIp,
+    userAgent: intake.userAgent,
+    route: isRouted ? decision.route.spec.name : undefined,
+    service: isRouted ? decision.serviceName : undefined,
+    tableVersion: intake.table?.version,
+  }
+}

@@ -1,0 +1,478 @@
+import { Transform, type Writable } from 'node:stream'
+import { type ErrorCode, errorEntry, errorText, GatewayError } from '../src/core/errors.ts'
+import type { Headers } from '../src/core/headers.ts'
+import type { Outcome } from '../src/core/outcome.ts'
+import type { FilterContext, FilterReply, ResponseContext } from '../src/filters/filter.ts'
+import { type LocalAnswer, renderReply } from '../src/filters/reply.ts'
+import { type Chain, EMPTY_CHAIN, runInbound, runOutbound } from '../src/filters/runner.ts'
+import {
+  breakOff,
+  type ClientRequest,
+  type ClientResponse,
+  declaredLength,
+  isHttp2,
+  writeHead,
+  writeInformational,
+} from '../src/proxy/client-side.ts'
+import type { ForwardResult, RequestBody, ResponseSink } from '../src/proxy/exchange.ts'
+import { forward } from '../src/proxy/forward.ts'
+import { authorityOf } from '../src/proxy/transport.ts'
+import type { Routed } from '../src/routing/table.ts'
+import { readBody } from './body.ts'
+import { type Intake, type Listener, type ProxyDeps, prepareHeaders, recordHead, takeIn } from './intake.ts'
+import { actionAnswer, applyEdits, problemAnswer } from './local-answer.ts'
+
+/** How long a client may go on sending a body nobody wants, so that it can read our answer. ms, bytes. */
+const LINGER_MS = 2000
+const LINGER_BYTES = 1024 * 1024
+
+/** A request without instances to answer it may be tried again after this. s. */
+const UNKNOWN_SERVICE_RETRY_S = 2
+
+/** The way of one request through the gateway; also the sink of its answer. */
+export class RequestWalk implements ResponseSink {
+  readonly #request: ClientRequest
+  readonly #response: ClientResponse
+  readonly #listener: Listener
+  readonly #deps: ProxyDeps
+  readonly #intake: Intake
+  readonly #abort = new AbortController()
+  #chain: Chain = EMPTY_CHAIN
+  #ctx: FilterContext | undefined
+  #wantsContinue: boolean
+  #length: number | undefined
+  /** Where the answer's body is written: the client, or the first transform. */
+  #out: Writable
+  #filterMs = 0
+  #bytesOut = 0
+  /** A local answer took the place of the upstream's. */
+  #isReplaced = false
+  #isOverLimit = false
+  #isRecorded = false
+  #status = 0
+
+  constructor(
+    request: ClientRequest,
+    response: ClientResponse,
+    wantsContinue: boolean,
+    listener: Listener,
+    deps: ProxyDeps,
+  ) {
+    this.#request = request
+    this.#response = response
+    this.#out = response as unknown as Writable
+    this.#wantsContinue = wantsContinue
+    this.#listener = listener
+    this.#deps = deps
+    this.#intake = takeIn(request, listener, deps)
+    response.on('close', this.#onClose)
+    response.on('error', () => {})
+  }
+
+  readonly #onClose = (): void => {
+    if (!this.#response.writableFinished) this.#abort.abort()
+  }
+
+  start(): void {
+    try {
+      const { decision } = this.#intake
+      this.#length = declaredLength(this.#request, this.#intake.headers)
+      if (decision.kind === 'refuse') {
+        this.#refuse(decision.code, {
+          ...(decision.detail === undefined ? {} : { detail: decision.detail }),
+          ...(decision.allow === undefined ? {} : { allow: decision.allow }),
+        })
+        return
+      }
+      prepareHeaders(this.#intake, this.#listener, this.#deps)
+      this.#enter(decision)
+    } catch (thrown) {
+      this.#fail(thrown)
+    }
+  }
+
+  /** Limits and filters. */
+  #enter(routed: Routed): void {
+    const { spec } = routed.route
+    this.#chain = this.#deps.chains.chainFor(spec)
+    const maxBodyBytes = spec.maxBodyBytes ?? this.#deps.limits.bodyBytes
+    if (this.#chain !== EMPTY_CHAIN) this.#ctx = this.#createContext(routed, maxBodyBytes)
+    if (maxBodyBytes > 0 && this.#length !== undefined && this.#length > maxBodyBytes) {
+      this.#refuse('GW_REQUEST_BODY_TOO_LARGE')
+      return
+    }
+    if (this.#ctx === undefined) {
+      this.#act(routed, maxBodyBytes, undefined)
+    } else if (this.#chain.needsBodyBytes > 0 && this.#length !== 0) {
+      this.#bufferThenFilter(routed, this.#ctx, maxBodyBytes)
+    } else {
+      this.#filter(routed, this.#ctx)
+    }
+  }
+
+  #createContext(routed: Routed, maxBodyBytes: number): FilterContext & { body: Buffer | undefined } {
+    const { requestId, method, scheme, httpVersion, clientIp, isTrustedPeer, headers } = this.#intake
+    return {
+      requestId,
+      method,
+      scheme,
+      httpVersion,
+      clientIp,
+      isTrustedPeer,
+      decision: routed,
+      headers,
+      contentLength: this.#length,
+      body: undefined,
+      response: undefined,
+      maxBodyBytes: maxBodyBytes === 0 ? undefined : maxBodyBytes,
+      attributes: new Map(),
+    }
+  }
+
+  #bufferThenFilter(routed: Routed, ctx: FilterContext, maxBodyBytes: number): void {
+    const { needsBodyBytes } = this.#chain
+    const limit = maxBodyBytes === 0 ? needsBodyBytes : Math.min(needsBodyBytes, maxBodyBytes)
+    if (this.#length !== undefined && this.#length > limit) {
+      this.#refuse('GW_REQUEST_BODY_TOO_LARGE')
+      return
+    }
+    this.#continue()
+    readBody(this.#request, limit, this.#deps.limits.idleTimeout).then(
+      (body) => {
+        this.#ctx = Object.assign(ctx, { body })
+        this.#filter(routed, ctx)
+      },
+      (thrown: unknown) => this.#fail(thrown),
+    )
+  }
+
+  #filter(routed: Routed, ctx: FilterContext): void {
+    const { clock } = this.#deps
+    const before = clock.monotonic()
+    const verdict = runInbound(this.#chain, ctx)
+    if (!(verdict instanceof Promise)) {
+      this.#filterMs = clock.monotonic() - before
+      this.#filtered(routed, ctx, verdict)
+      return
+    }
+    verdict.then(
+      (reply) => {
+        this.#filterMs = clock.monotonic() - before
+        this.#filtered(routed, ctx, reply)
+      },
+      (thrown: unknown) => this.#fail(thrown),
+    )
+  }
+
+  #filtered(routed: Routed, ctx: FilterContext, reply: FilterReply | undefined): void {
+    try {
+      if (reply === undefined) {
+        this.#act(routed, ctx.maxBodyBytes ?? 0, ctx.body)
+        return
+      }
+      const outcome = reply.code === undefined ? 'filter_refused' : errorEntry(reply.code).outcome
+      this.#answer(renderReply(reply, this.#intake.requestId), outcome ?? 'filter_refused', reply.code)
+    } catch (thrown) {
+      this.#fail(thrown)
+    }
+  }
+
+  #act(routed: Routed, maxBodyBytes: number, buffered: Buffer | undefined): void {
+    const { action, requestHeaders } = routed.route.spec
+    if (action.kind !== 'proxy') {
+      const outcome = action.kind === 'redirect' ? 'redirect' : 'fixed_response'
+      this.#answer(actionAnswer(action, routed, this.#intake), outcome, undefined)
+      return
+    }
+    if (routed.service === undefined) {
+      this.#refuse('GW_UPSTREAM_UNKNOWN_SERVICE', { retryAfterSeconds: UNKNOWN_SERVICE_RETRY_S })
+      return
+    }
+    applyEdits(this.#intake.headers, requestHeaders)
+    const { requestId, method, headers, clientHost, clientIp } = this.#intake
+    const body = this.#body(maxBodyBytes, buffered)
+    void forward(
+      {
+        routed,
+        requestId,
+        method,
+        headers,
+        clientHost,
+        clientIp,
+        body,
+        sink: this,
+        signal: this.#abort.signal,
+      },
+      this.#deps.upstreams,
+      this.#deps,
+    ).then((result) => this.#forwarded(result))
+  }
+
+  #body(maxBodyBytes: number, buffered: Buffer | undefined): RequestBody {
+    if (buffered !== undefined) return { kind: 'buffer', bytes: buffered }
+    if (this.#length === 0) return { kind: 'none' }
+    this.#continue()
+    if (this.#length !== undefined || maxBodyBytes === 0) {
+      return { kind: 'stream', stream: this.#request, length: this.#length }
+    }
+    return { kind: 'stream', stream: this.#counted(maxBodyBytes), length: undefined }
+  }
+
+  /** A body of unknown length, cut off beyond the limit: the exchange ends and the client gets 413. */
+  #counted(maxBodyBytes: number): Transform {
+    let left = maxBodyBytes
+    const counted = new Transform({
+      transform: (chunk: Buffer, _, done) => {
+        left -= chunk.length
+        if (left >= 0) {
+          done(null, chunk)
+        } else if (!this.#isOverLimit) {
+          this.#isOverLimit = true
+          this.#request.unpipe(counted)
+          this.#abort.abort()
+        }
+      },
+    })
+    this.#request.on('error', () => counted.destroy())
+    this.#request.on('aborted', () => counted.destroy())
+    this.#request.pipe(counted)
+    return counted
+  }
+
+  #continue(): void {
+    if (!this.#wantsContinue) return
+    this.#wantsContinue = false
+    this.#response.writeContinue()
+  }
+
+  #forwarded(result: ForwardResult): void {
+    if (this.#isOverLimit && !this.#response.headersSent) {
+      this.#refuse('GW_REQUEST_BODY_TOO_LARGE', { result })
+    } else if (result.refuse !== undefined && !this.#response.headersSent && !this.#response.destroyed) {
+      const { code, retryAfterSeconds } = result.refuse
+      this.#refuse(code, { result, ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }) })
+    } else if (this.#isReplaced) {
+      this.#record('filter_refused', undefined, result)
+    } else {
+      this.#record(result.outcome, undefined, result)
+      this.#dropBody()
+    }
+  }
+
+  /** A body that nobody reads would block the connection for the next request. */
+  #dropBody(): void {
+    if (!this.#request.complete && !isHttp2(this.#request)) this.#request.resume()
+  }
+
+  informational(status: number, headers: Headers): void {
+    writeInformational(this.#response, status, headers)
+  }
+
+  head(status: number, headers: Headers): void | Promise<void> {
+    if (!this.#chain.hasOutbound || this.#ctx === undefined) {
+      this.#status = status
+      this.#send(status, headers)
+      return
+    }
+    const answer: ResponseContext = { status, headers, isLocal: false, transforms: [] }
+    const replaced = runOutbound(this.#chain, this.#ctx, answer)
+    if (replaced instanceof Promise) return replaced.then((reply) => this.#sendFiltered(answer, reply))
+    this.#sendFiltered(answer, replaced)
+  }
+
+  #sendFiltered(answer: ResponseContext, reply: FilterReply | undefined): void {
+    this.#status = answer.status
+    if (reply !== undefined) {
+      this.#isReplaced = true
+      this.#send(answer.status, answer.headers)
+      this.#out.end(reply.body)
+      // Not now: undici's parser is at work below us.
+      queueMicrotask(() => this.#abort.abort())
+      return
+    }
+    const isBodiless = this.#intake.method === 'HEAD' || answer.status === 204 || answer.status === 304
+    this.#send(answer.status, answer.headers)
+    if (isBodiless) for (const transform of answer.transforms) transform.destroy()
+    else this.#through(answer.transforms)
+  }
+
+  #through(transforms: readonly Transform[]): void {
+    const [first] = transforms
+    if (first === undefined) return
+    let last: Transform = first
+    for (const transform of transforms) {
+      transform.on('error', (error) => {
+        this.#deps.log.warn(
+          { requestId: this.#intake.requestId, err: errorText(error) },
+          'an answer was broken off by a filter',
+        )
+        breakOff(this.#response)
+      })
+      if (transform !== first) {
+        last.pipe(transform)
+        last = transform
+      }
+    }
+    last.pipe(this.#response as unknown as Writable)
+    this.#out = first
+  }
+
+  /** Route edits, connection management, status line and headers. Throws when a value cannot be sent. */
+  #send(status: number, headers: Headers): void {
+    const { decision } = this.#intake
+    if (decision.kind === 'route') applyEdits(headers, decision.route.spec.responseHeaders)
+    if (!isHttp2(this.#response) && this.#deps.isDraining()) headers.set('connection', 'close')
+    writeHead(this.#response, status, headers)
+  }
+
+  write(chunk: Buffer): boolean {
+    if (this.#isReplaced) return true
+    this.#bytesOut += chunk.length
+    return this.#out.write(chunk)
+  }
+
+  onDrain(resume: () => void): void {
+    this.#out.once('drain', resume)
+  }
+
+  end(trailers: Headers | undefined): void {
+    if (this.#isReplaced) return
+    if (trailers !== undefined) this.#response.addTrailers(trailerObject(trailers))
+    this.#out.end()
+  }
+
+  abort(): void {
+    if (!this.#isReplaced) breakOff(this.#response)
+  }
+
+  #fail(thrown: unknown): void {
+    if (this.#isRecorded) return
+    if (this.#response.destroyed || (thrown instanceof GatewayError && thrown.code === 'GW_UPSTREAM_RESET')) {
+      this.#record('client_gone', undefined)
+      return
+    }
+    const isOurs = thrown instanceof GatewayError && errorEntry(thrown.code).status >= 400
+    if (!isOurs) {
+      this.#deps.log.warn({ requestId: this.#intake.requestId, err: errorText(thrown) }, 'a request failed')
+    }
+    if (this.#response.headersSent) {
+      this.#record('internal', 'GW_GATEWAY_INTERNAL')
+      breakOff(this.#response)
+      return
+    }
+    this.#refuse(isOurs ? thrown.code : 'GW_GATEWAY_INTERNAL')
+  }
+
+  /** Answers with a problem document of the catalogue. */
+  #refuse(
+    code: ErrorCode,
+    extra: {
+      readonly detail?: string
+      readonly allow?: readonly string[]
+      readonly retryAfterSeconds?: number
+      readonly result?: ForwardResult
+    } = {},
+  ): void {
+    const { status, outcome } = errorEntry(code)
+    const { detail } = extra
+    const reply = { status, code, ...(detail === undefined ? {} : { detail }) }
+    const answer = problemAnswer(reply, this.#intake.requestId, extra)
+    this.#answer(answer, extra.result?.outcome ?? outcome ?? 'internal', code, extra.result)
+  }
+
+  /** An answer of the gateway itself; the outbound filters see it, too. */
+  #answer(local: LocalAnswer, outcome: Outcome, code: ErrorCode | undefined, result?: ForwardResult): void {
+    const over = this.#isOverLimit ? 'body_too_large' : outcome
+    if (this.#ctx === undefined || !this.#chain.hasOutbound) {
+      this.#sendLocal(local, over, code, result)
+      return
+    }
+    const answer: ResponseContext = { ...local, isLocal: true, transforms: [] }
+    const finish = (reply: FilterReply | undefined) => {
+      const body = reply?.body === undefined ? local.body : Buffer.from(reply.body)
+      this.#sendLocal({ status: answer.status, headers: answer.headers, body }, over, code, result)
+    }
+    const replaced = runOutbound(this.#chain, this.#ctx, answer)
+    if (replaced instanceof Promise) void replaced.then(finish)
+    else finish(replaced)
+  }
+
+  #sendLocal(
+    { status, headers, body }: LocalAnswer,
+    outcome: Outcome,
+    code: ErrorCode | undefined,
+    result: ForwardResult | undefined,
+  ): void {
+    if (this.#response.destroyed) {
+      this.#record('client_gone', undefined, result)
+      return
+    }
+    const isUnread = !isHttp2(this.#request) && !this.#request.complete && this.#length !== 0
+    if (isUnread) headers.set('connection', 'close')
+    const isBodiless = this.#intake.method === 'HEAD'
+    this.#status = status
+    try {
+      this.#send(status, headers)
+    } catch (thrown) {
+      this.#deps.log.warn({ requestId: this.#intake.requestId, err: errorText(thrown) }, 'an answer failed')
+      this.#status = 500
+      this.#response.statusCode = 500
+    }
+    this.#bytesOut = isBodiless ? 0 : body.length
+    this.#record(outcome, code, result)
+    if (isUnread && !this.#wantsContinue) this.#linger(isBodiless ? undefined : body)
+    else this.#out.end(isBodiless ? undefined : body)
+  }
+
+  /** A socket closed with unread bytes is reset, and the client never sees the answer: read on for a while. */
+  #linger(body: Buffer | undefined): void {
+    this.#out.write(body ?? '')
+    let left = LINGER_BYTES
+    const end = () => {
+      clearTimeout(timer)
+      this.#response.end()
+    }
+    const timer = setTimeout(end, LINGER_MS)
+    this.#request.on('data', (chunk: Buffer) => {
+      left -= chunk.length
+      if (left < 0) end()
+    })
+    this.#request.on('end', end).on('close', end).on('error', end)
+    this.#request.resume()
+  }
+
+  #record(outcome: Outcome, code: ErrorCode | undefined, result?: ForwardResult): void {
+    if (this.#isRecorded) return
+    this.#isRecorded = true
+    const isGone = outcome === 'client_gone'
+    const last = result?.attempts.at(-1)
+    this.#deps.onRecord({
+      ...recordHead(this.#intake),
+      status: isGone ? 499 : this.#status,
+      outcome,
+      code,
+      instanceKey: last?.instance.key,
+      instanceAddress: last === undefined ? undefined : authorityOf(last.instance),
+      version: last?.instance.version,
+      attempts:
+        result?.attempts.map((attempt) => ({
+          instanceKey: attempt.instance.key,
+          status: attempt.status,
+          outcome: attempt.outcome,
+          ms: attempt.endedMs - attempt.startedMs,
+        })) ?? [],
+      bytesIn: result?.bytesSent ?? 0,
+      bytesOut: this.#bytesOut,
+      totalMs: this.#deps.clock.monotonic() - this.#intake.begunAt,
+      upstreamMs: result?.upstreamMs,
+      filterMs: this.#filterMs,
+      isUpgrade: false,
+    })
+  }
+}
+
+function trailerObject(trailers: Headers): Record<string, string> {
+  const object: Record<string, string> = {}
+  for (const name of trailers.names()) object[name] = trailers.get(name) ?? ''
+  return object
+}
