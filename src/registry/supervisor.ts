@@ -99,6 +99,7 @@ export class Supervisor {
     if (before?.state === status.state && before.lastError?.message === status.lastError?.message) return
     const fields = { registry: name, state: status.state, error: status.lastError?.message }
     if (status.state === 'live') this.#deps.log.info(fields, 'registry answers')
-    else if (status.state !== 'connecting') this.#deps.log.warn(fields, 'registry does not answer as it should')
+    else if (status.state !== 'connecting')
+      this.#deps.log.warn(fields, 'registry does not answer as it should')
   }
 }
