@@ -56,7 +56,7 @@ export interface FilterReply {
 export type InboundResult = FilterReply | undefined | Promise<FilterReply | undefined>
 
 /** `undefined` = the answer goes on, edited or not. */
-export type OutboundResult = FilterReply | undefined | void | Promise<FilterReply | undefined | void>
+export type OutboundResult = FilterReply | undefined | Promise<FilterReply | undefined>
 
 export interface FilterHandlers {
   /** Before the request goes upstream. Throw only when the filter itself fails. */

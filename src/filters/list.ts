@@ -1,8 +1,25 @@
 import type { z } from 'zod'
+import { compression } from './compression.ts'
+import { cors } from './cors.ts'
 import type { FilterDefinition } from './filter.ts'
+import { headers } from './headers.ts'
+import { ipAllow } from './ip-allow.ts'
+import { ipDeny } from './ip-deny.ts'
+import { requestId } from './request-id.ts'
+import { securityHeaders } from './security-headers.ts'
+import { sizeLimit } from './size-limit.ts'
 
 /** Every filter of the gateway; the only place where one is registered. Order = order in the documentation. */
-export const FILTERS: readonly FilterDefinition[] = []
+export const FILTERS: readonly FilterDefinition[] = [
+  requestId,
+  headers,
+  ipAllow,
+  ipDeny,
+  cors,
+  securityHeaders,
+  sizeLimit,
+  compression,
+] as readonly FilterDefinition[]
 
 /** The options schema of each filter by its type, for the configuration and the editor schema. */
 export function filterSchemas(): ReadonlyMap<string, z.ZodType> {
