@@ -7,7 +7,7 @@ import { Tunnels } from './tunnels.ts'
 export type { Listener, ProxyDeps } from './intake.ts'
 
 /** The data path of all listeners. */
-export interface Proxy {
+export interface DataPath {
   /** What a listener calls for its requests. */
   handlers(listener: Listener): {
     onRequest(request: ClientRequest, response: ClientResponse, wantsContinue: boolean): void
@@ -20,7 +20,7 @@ export interface Proxy {
  * The walk of each request: table once → decide → inbound filters → pick and forward with retries →
  * outbound filters → one record. Nothing here waits for a registry.
  */
-export function createProxy(deps: ProxyDeps): Proxy {
+export function createProxy(deps: ProxyDeps): DataPath {
   const tunnels = new Tunnels(deps)
   return {
     tunnels,

@@ -49,6 +49,8 @@ export class RequestWalk implements ResponseSink {
   #isReplaced = false
   #isOverLimit = false
   #isRecorded = false
+  /** Something of the answer's body, or its end, came after the headers. */
+  #hasMoved = false
   #status = 0
 
   constructor(
@@ -272,6 +274,7 @@ export class RequestWalk implements ResponseSink {
     if (!this.#chain.hasOutbound || this.#ctx === undefined) {
       this.#status = status
       this.#send(status, headers)
+      this.#flushSoon()
       return
     }
     const answer: ResponseContext = { status, headers, isLocal: false, transforms: [] }
@@ -294,6 +297,19 @@ export class RequestWalk implements ResponseSink {
     this.#send(answer.status, answer.headers)
     if (isBodiless) for (const transform of answer.transforms) transform.destroy()
     else this.#through(answer.transforms)
+    this.#flushSoon()
+  }
+
+  /**
+   * Node keeps headers back until the first piece of body, so that both go out in one write. An event stream may
+   * be silent for long: what did not come together with the headers is not waited for.
+   */
+  #flushSoon(): void {
+    const response = this.#response
+    if (isHttp2(response)) return
+    queueMicrotask(() => {
+      if (!this.#hasMoved && !response.destroyed) response.flushHeaders()
+    })
   }
 
   #through(transforms: readonly Transform[]): void {
@@ -327,6 +343,7 @@ export class RequestWalk implements ResponseSink {
 
   write(chunk: Buffer): boolean {
     if (this.#isReplaced) return true
+    this.#hasMoved = true
     this.#bytesOut += chunk.length
     return this.#out.write(chunk)
   }
@@ -337,6 +354,7 @@ export class RequestWalk implements ResponseSink {
 
   end(trailers: Headers | undefined): void {
     if (this.#isReplaced) return
+    this.#hasMoved = true
     if (trailers !== undefined) this.#response.addTrailers(trailerObject(trailers))
     this.#out.end()
   }

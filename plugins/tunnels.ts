@@ -200,8 +200,12 @@ export class Tunnels {
     let isLeaving = false
     const leave = () => {
       upstream.unpipe(client)
+      client.unpipe(upstream)
       client.end(GOING_AWAY)
       upstream.end()
+      // The client's own close frame has nowhere to go, but unread it would keep the connection open.
+      client.resume()
+      upstream.resume()
     }
     upstream.on('data', (chunk: Buffer) => {
       tracker.push(chunk)

@@ -27,6 +27,8 @@ export interface ControlDeps {
   readonly clock: Clock
   readonly log: { info(fields: object, text: string): void; error(fields: object, text: string): void }
   onReload(result: ReloadResult): void
+  /** A candidate was not taken. */
+  onReject(cause: string, message: string): void
 }
 
 interface Pending {
@@ -54,6 +56,9 @@ export class ControlPlane {
   /** Ends the wait for further changes. */
   #hurry = new AbortController()
   #validated: DynamicConfig | undefined
+  #problems: readonly string[] = []
+  /** What the last rejected candidate came from: a registry's change must not hide a bad file. */
+  #rejectedFrom: 'files' | 'registries' | undefined
 
   constructor(config: LoadedConfig, deps: ControlDeps) {
     this.#config = config
@@ -63,6 +68,11 @@ export class ControlPlane {
   /** The configuration in force: the last one that was valid. */
   get config(): LoadedConfig {
     return this.#config
+  }
+
+  /** What registries and declared routes had wrong in the last build, one line each. */
+  get problems(): readonly string[] {
+    return this.#problems
   }
 
   /** Builds the first table. Until then changes are only noted. Throws when it cannot be compiled. */
@@ -99,7 +109,7 @@ export class ControlPlane {
     try {
       loaded = await this.#deps.loadConfig()
     } catch (thrown) {
-      this.#reject('configuration', thrown)
+      this.#reject('configuration', thrown, true)
       return 'rejected'
     }
     if (loaded.hash === this.#config.hash && this.#deps.store.lastRejection() === undefined)
@@ -157,7 +167,7 @@ export class ControlPlane {
     })
   }
 
-  /** `isStrict`: rethrow after recording the rejection. */
+  /** `isStrict`: from the files; rethrows after recording the rejection. */
   async #build(pending: Pending, isStrict: boolean): Promise<void> {
     const { store, clock } = this.#deps
     const config = this.#pinned ?? this.#config.dynamic
@@ -171,12 +181,17 @@ export class ControlPlane {
       const table = await compileTable({
         config,
         declared: declaredRoutes,
-        registry,
+        registry: { ...registry, problems: [...registry.problems, ...declared.problems] },
         version: this.#version + 1,
         cause: pending.cause,
         now: clock.now(),
         ...(previous === undefined ? {} : { previous }),
       })
+      this.#problems = table.problems
+      if (isStrict || this.#rejectedFrom === 'registries') {
+        this.#rejectedFrom = undefined
+        store.clearRejection()
+      }
       if (table.id === previous?.id) return
       this.#version = table.version
       this.#configs.set(table.version, config)
@@ -184,7 +199,7 @@ export class ControlPlane {
       this.#deps.beforeSwap(table)
       store.swap(table)
     } catch (thrown) {
-      this.#reject(pending.cause, thrown)
+      this.#reject(pending.cause, thrown, isStrict)
       if (isStrict) throw thrown
     } finally {
       this.#lastBuiltAt = clock.monotonic()
@@ -205,9 +220,11 @@ export class ControlPlane {
     }
   }
 
-  #reject(cause: string, thrown: unknown): void {
+  #reject(cause: string, thrown: unknown, isFromFiles: boolean): void {
+    this.#rejectedFrom = isFromFiles ? 'files' : 'registries'
     const problems = (thrown as Partial<ConfigError>).problems ?? []
     this.#deps.store.reject(cause, errorText(thrown))
+    this.#deps.onReject(cause, errorText(thrown))
     this.#deps.log.error({ cause, problems }, `rejected, the old table stays: ${errorText(thrown)}`)
   }
 }

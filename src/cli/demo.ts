@@ -22,6 +22,11 @@ function startInstance({ name, version }: { name: string; version: string }, reg
 /** `sluice demo`: the gateway of examples/quickstart with three instances that register with it. */
 export async function demo(options: { json?: true }, terminal: Terminal): Promise<ExitCode> {
   const instances: ChildProcess[] = []
+  const stopAll = () => {
+    for (const instance of instances) instance.kill('SIGTERM')
+  }
+  // Also when a second signal ends this process at once.
+  process.on('exit', stopAll)
   try {
     return await run({ ...options, config: QUICKSTART }, terminal, {
       beforeFirstTable: (gateway) => {
@@ -37,6 +42,6 @@ export async function demo(options: { json?: true }, terminal: Terminal): Promis
       ],
     })
   } finally {
-    for (const instance of instances) instance.kill('SIGTERM')
+    stopAll()
   }
 }

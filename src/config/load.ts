@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import { readdir, readFile, stat } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import type { z } from 'zod'
 import { errorText, GatewayError } from '../core/errors.ts'
 import type { DynamicConfig, FilterSpec, RouteSpec, ServicePolicy } from '../core/route.ts'
@@ -21,6 +21,8 @@ export interface LoadOptions {
   readonly env?: NodeJS.ProcessEnv
   /** Option schemas by filter type; without them filter options are not checked. */
   readonly filterSchemas?: ReadonlyMap<string, z.ZodType>
+  /** Texts that stand in for files, by absolute path: a candidate that is not on disk. */
+  readonly overlay?: ReadonlyMap<string, string>
 }
 
 export interface LoadedConfig {
@@ -52,28 +54,31 @@ async function mainPath(path: string): Promise<string> {
 async function readDocument(
   file: string,
   env: NodeJS.ProcessEnv,
+  overlay: LoadOptions['overlay'],
 ): Promise<{ document: ConfigDocument; text: string }> {
   let text: string
   try {
-    text = await readFile(file, 'utf8')
+    text = overlay?.get(file) ?? (await readFile(file, 'utf8'))
   } catch (cause) {
     throw new GatewayError('GW_CONFIG_UNREADABLE', `${file} cannot be read`, { cause })
   }
   return { document: new ConfigDocument(file, text, env), text }
 }
 
-async function routeFiles(main: string): Promise<string[]> {
+async function routeFiles(main: string, overlay: LoadOptions['overlay']): Promise<string[]> {
   const folder = join(dirname(main), 'routes.d')
+  const names = new Set<string>()
+  for (const file of overlay?.keys() ?? []) if (dirname(file) === folder) names.add(basename(file))
   try {
-    const names = await readdir(folder)
-    return names
-      .filter((each) => /^[^.].*\.ya?ml$/.test(each))
-      .sort()
-      .map((each) => join(folder, each))
+    for (const name of await readdir(folder)) names.add(name)
   } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return []
-    throw new GatewayError('GW_CONFIG_UNREADABLE', `${folder} cannot be read: ${errorText(thrown)}`)
+    if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT')
+      throw new GatewayError('GW_CONFIG_UNREADABLE', `${folder} cannot be read: ${errorText(thrown)}`)
   }
+  return [...names]
+    .filter((each) => /^[^.].*\.ya?ml$/.test(each))
+    .sort()
+    .map((each) => join(folder, each))
 }
 
 function parse<T>(document: ConfigDocument, schema: z.ZodType<T>, problems: ConfigProblem[]): T | undefined {
@@ -263,8 +268,8 @@ function collectRoutes(
 export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   const env = options.env ?? {}
   const main = await mainPath(options.path)
-  const files = [main, ...(await routeFiles(main))]
-  const read = await Promise.all(files.map((file) => readDocument(file, env)))
+  const files = [main, ...(await routeFiles(main, options.overlay))]
+  const read = await Promise.all(files.map((file) => readDocument(file, env, options.overlay)))
   const [head, ...rest] = read.map(({ document }) => document) as [ConfigDocument, ...ConfigDocument[]]
   const problems: ConfigProblem[] = []
   const value = parse(head, mainFile, problems)

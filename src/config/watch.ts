@@ -13,12 +13,16 @@ export interface WatchOptions {
 
 async function fingerprint(files: readonly string[], folder: string): Promise<string> {
   const parts: string[] = []
+  const all = new Set(files)
   try {
-    parts.push(...(await readdir(join(folder, 'routes.d'))).sort())
+    const names = (await readdir(join(folder, 'routes.d'))).filter((name) => !name.startsWith('.')).sort()
+    parts.push(...names)
+    // Also those that were never taken: mending a file that was wrong from the start is a change.
+    for (const name of names) all.add(join(folder, 'routes.d', name))
   } catch {
     parts.push('no routes.d')
   }
-  for (const file of files) {
+  for (const file of all) {
     try {
       parts.push(hash('sha1', await readFile(file), 'hex'))
     } catch {
@@ -29,7 +33,7 @@ async function fingerprint(files: readonly string[], folder: string): Promise<st
 }
 
 /**
- * Calls `onChange` when the content of one of the files changed, or a file came to or left `routes.d` beside
+ * Calls `onChange` once at the start, then when the content of one of the files changed, or a file came to or left `routes.d` beside
  * the first. Watches folders, not files: editors, Kubernetes and configuration tools replace files by renaming.
  * The next change is looked for when `onChange` is done. Resolves when the signal aborts; never rejects.
  */
@@ -68,6 +72,8 @@ export async function watchConfig(
   }
 
   let last = await fingerprint(getFiles(), sync())
+  // The files may have changed between their load and this first look.
+  await onChange()
   while (!signal.aborted) {
     await sleep(pollMs, AbortSignal.any([signal, wake.signal]))
     if (signal.aborted) break

@@ -99,7 +99,14 @@ export const headers = defineFilter({
               return undefined
             },
           }),
-      ...(response === undefined ? {} : { outbound: (ctx, answer) => response(ctx, answer.headers) }),
+      ...(response === undefined
+        ? {}
+        : {
+            outbound: (ctx, answer) => {
+              response(ctx, answer.headers)
+              return undefined
+            },
+          }),
     }
   },
 })

@@ -19,7 +19,14 @@ export const requestId = defineFilter({
         ctx.headers.set(header, ctx.requestId)
         return undefined
       },
-      ...(response ? { outbound: (ctx, answer) => answer.headers.set(header, ctx.requestId) } : {}),
+      ...(response
+        ? {
+            outbound: (ctx, answer) => {
+              answer.headers.set(header, ctx.requestId)
+              return undefined
+            },
+          }
+        : {}),
     }
   },
 })

@@ -38,7 +38,17 @@ const MAX_ATTEMPT_HEADER = 99
  * the sink. Resolves when all is over, never rejects; `refuse` is set when the client still has to be answered.
  */
 export function forward(exchange: Exchange, upstreams: Upstreams, deps: ForwardDeps): Promise<ForwardResult> {
+  if (exchange.routed.service === undefined) return Promise.resolve(UNKNOWN_SERVICE)
   return new Promise((resolve) => new Forwarding(exchange, upstreams, deps, resolve).start())
+}
+
+const UNKNOWN_SERVICE: ForwardResult = {
+  outcome: 'no_service',
+  refuse: { code: 'GW_UPSTREAM_UNKNOWN_SERVICE', retryAfterSeconds: NO_INSTANCE_RETRY_S },
+  attempts: [],
+  upstreamMs: undefined,
+  bytesSent: 0,
+  bytesReceived: 0,
 }
 
 /** One exchange with all its tries. */
@@ -89,13 +99,9 @@ class Forwarding implements AttemptOwner, BodyWatcher {
   }
 
   start(): void {
-    const { routed, signal, body } = this.#exchange
+    const { signal, body } = this.#exchange
     if (signal.aborted) {
       this.#settle('client_gone')
-      return
-    }
-    if (routed.service === undefined) {
-      this.#refuse('no_service', 'GW_UPSTREAM_UNKNOWN_SERVICE', NO_INSTANCE_RETRY_S)
       return
     }
     signal.addEventListener('abort', this.#onClientGone, { once: true })

@@ -6,7 +6,12 @@ import {
   type ServerOptions,
   type ServerResponse,
 } from 'node:http'
-import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2'
+import {
+  createSecureServer,
+  type Http2SecureServer,
+  type Http2ServerResponse,
+  type ServerHttp2Session,
+} from 'node:http2'
 import { createServer as createHttpsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -59,6 +64,12 @@ export interface PublicServer {
 
 /** Streams of one HTTP/2 connection at a time. */
 const MAX_STREAMS = 250
+/** How long a refused client may take to close its connection. ms. */
+const CLOSE_MS = 2000
+/** How often a closing server looks for connections that have become idle. ms. */
+const SWEEP_MS = 100
+/** RFC 9113 §6.8: this id in a GOAWAY means "no stream is refused yet, but open no new ones". */
+const LAST_STREAM_ID = 2 ** 31 - 1
 
 type AnyServer = Server | Http2SecureServer
 
@@ -75,8 +86,9 @@ function createNodeServer(options: ListenerOptions): AnyServer {
     // `decide` refuses a missing Host itself, as a problem document.
     requireHostHeader: false,
     noDelay: true,
-    // HTTP/2 in clear is not offered: a client that asks for it goes on in HTTP/1.1 (RFC 9110 §7.8).
-    shouldUpgradeCallback: (request) => !/^\s*h2c?\s*$/i.test(request.headers.upgrade ?? ''),
+    // HTTP/2 in clear is not offered: a client that asks for it goes on in HTTP/1.1 (RFC 9110 §7.8). Not in a
+    // list either: an instance that took it up would answer requests which nothing here has looked at.
+    shouldUpgradeCallback: (request) => !/(?:^|,)\s*h2c?\s*(?:,|$)/i.test(request.headers.upgrade ?? ''),
   }
   if (tls === undefined) return createServer(http)
   const secure = { ...http, ...tls.certificates.tlsOptions(), minVersion: tls.minVersion }
@@ -103,8 +115,27 @@ const REASONS: Readonly<Record<number, string>> = {
   431: 'Request Header Fields Too Large',
 }
 
-/** An answer on a bare socket, for what is no request; then the connection is closed. */
+/** The answer under way on a socket, if there is one. */
+const answering = (socket: Duplex) => (socket as Duplex & { _httpMessage?: ServerResponse | null })._httpMessage
+
+const answered = new WeakSet<Duplex>()
+
+/**
+ * An answer on a bare socket, for what is no request; then the connection is closed. An earlier request of the
+ * same connection gets its answer first: these bytes within it would be read as part of it.
+ */
 function answerAndClose(socket: Duplex, code: ErrorCode): void {
+  answered.add(socket)
+  writeWhenFree(socket, code)
+}
+
+function writeWhenFree(socket: Duplex, code: ErrorCode): void {
+  const earlier = answering(socket)
+  if (earlier === undefined || earlier === null) writeAndClose(socket, code)
+  else earlier.once('close', () => writeWhenFree(socket, code))
+}
+
+function writeAndClose(socket: Duplex, code: ErrorCode): void {
   if (!socket.writable) {
     socket.destroy()
     return
@@ -116,6 +147,18 @@ function answerAndClose(socket: Duplex, code: ErrorCode): void {
     `HTTP/1.1 ${status} ${REASONS[status] ?? 'Error'}\r\nContent-Type: application/problem+json\r\n${allow}` +
       `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   )
+  // A client that does not close its side would keep the socket for ever.
+  const timer = setTimeout(() => socket.destroy(), CLOSE_MS)
+  timer.unref()
+  socket.once('close', () => clearTimeout(timer))
+}
+
+/** The same over HTTP/2. */
+function refuseStream(response: Http2ServerResponse, code: ErrorCode): void {
+  const { status } = errorEntry(code)
+  const body = problemBody(code, 'none')
+  response.writeHead(status, { 'content-type': 'application/problem+json', ...(status === 405 ? { allow: '' } : {}) })
+  response.end(body)
 }
 
 function attach(server: AnyServer, options: ListenerOptions): void {
@@ -132,9 +175,10 @@ function attach(server: AnyServer, options: ListenerOptions): void {
     response.writeHead(417, { 'content-type': 'application/problem+json', connection: 'close' })
     response.end(body)
   })
-  server.on('connect', (_request: ClientRequest, socket: Duplex) => {
+  server.on('connect', (_request: ClientRequest, place: Duplex | Http2ServerResponse) => {
     options.onMalformed('GW_ROUTE_METHOD_REFUSED')
-    answerAndClose(socket, 'GW_ROUTE_METHOD_REFUSED')
+    if ('stream' in place) refuseStream(place, 'GW_ROUTE_METHOD_REFUSED')
+    else answerAndClose(place, 'GW_ROUTE_METHOD_REFUSED')
   })
   server.on('upgrade', (request: ClientRequest, socket: Duplex, head: Buffer) =>
     options.onUpgrade(request, socket, head),
@@ -150,30 +194,33 @@ function createApp(server: AnyServer, options: ListenerOptions): FastifyInstance
     // The router must not judge paths: the walk normalises and matches the raw target.
     rewriteUrl: () => '/',
     logger: false,
-    disableRequestLogging: true,
     // Requests that come on kept-alive connections while we drain are served.
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     clientErrorHandler: (error, socket) => {
       if (error.code === 'ECONNRESET') return
+      if (error.code?.startsWith('ERR_SSL') === true) {
+        // The handshake failed: whatever the client speaks, it is not waiting for HTTP in clear.
+        socket.destroy()
+        return
+      }
+      // The parser complains again with each further piece.
+      if (answered.has(socket)) return
       const code = CLIENT_ERRORS[error.code ?? ''] ?? 'GW_REQUEST_MALFORMED'
       options.onMalformed(code)
       answerAndClose(socket, code)
     },
   })
-  for (const method of METHODS) if (method !== 'CONNECT') app.addHttpMethod(method, { hasBody: true })
-  app.route({
-    method: METHODS.filter((method) => method !== 'CONNECT'),
-    url: '/',
-    // Hijacked here, before Fastify would look at the body.
-    onRequest: (request, reply) => {
-      reply.hijack()
-      const raw = request.raw as ClientRequest & { originalUrl?: string }
-      if (raw.originalUrl !== undefined) raw.url = raw.originalUrl
-      options.onRequest(raw, reply.raw, false)
-    },
-    handler: () => {},
+  const known = new Set(app.supportedMethods)
+  for (const method of METHODS) if (method !== 'CONNECT' && !known.has(method)) app.addHttpMethod(method)
+  // Hijacked here, before Fastify would look at method, path or body; also what it knows no route for.
+  app.addHook('onRequest', (request, reply) => {
+    reply.hijack()
+    const raw = request.raw as ClientRequest & { originalUrl?: string }
+    if (raw.originalUrl !== undefined) raw.url = raw.originalUrl
+    options.onRequest(raw, reply.raw, false)
   })
+  app.all('/', () => {})
   return app
 }
 
@@ -206,19 +253,23 @@ export function createPublicServer(options: ListenerOptions): PublicServer {
     connections: () =>
       new Promise((resolve) => server.getConnections((error, count) => resolve(error === null ? count : 0))),
     beginDrain() {
-      for (const session of sessions) if (!session.destroyed) session.goaway()
+      for (const session of sessions) if (!session.destroyed) session.goaway(0, LAST_STREAM_ID)
     },
     async close() {
       for (const session of sessions) session.close()
-      const closed = new Promise<void>((resolve) => {
-        server.close(() => resolve())
+      const closeIdle = () => {
         if ('closeIdleConnections' in server) server.closeIdleConnections()
-      })
+      }
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+      closeIdle()
+      // An answer whose headers went out before the drain kept its connection alive.
+      const sweep = setInterval(closeIdle, SWEEP_MS)
       await closed
+      clearInterval(sweep)
       await app.close()
     },
     async destroy() {
-      const left = sockets.size
+      const left = [...sockets].filter((socket) => !socket.destroyed).length
       for (const session of sessions) session.destroy()
       for (const socket of sockets) socket.destroy()
       return left

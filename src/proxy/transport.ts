@@ -1,4 +1,4 @@
-import { isIP } from 'node:net'
+import { isIP, type Socket } from 'node:net'
 import { buildConnector, Pool } from 'undici'
 import type { ServicePolicy } from '../core/route.ts'
 import type { Instance } from '../core/types.ts'
@@ -112,8 +112,9 @@ function annotatingConnector(instance: Instance, policy: ServicePolicy): buildCo
   const connect = buildConnector(options)
   return (target, callback) => {
     connect(target, (...result) => {
-      const socket = result[1]
-      if (socket !== null) {
+      const socket = result[1] as Socket | null | undefined
+      // Undici passes nothing at all beside an error, whatever its types say.
+      if (socket !== null && socket !== undefined) {
         socket.on('error', (error: SocketFault) => {
           error.upstreamBytesRead = socket.bytesRead
         })

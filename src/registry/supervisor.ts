@@ -12,6 +12,8 @@ export interface SupervisorDeps {
   readonly clock: Clock
   readonly random: Random
   readonly log: { warn(fields: object, text: string): void; info(fields: object, text: string): void }
+  /** Called once for each change of a registry's state. */
+  onState?(registry: string, status: ProviderStatus): void
 }
 
 /** Keeps all providers running and knows how each is doing. */
@@ -97,6 +99,7 @@ export class Supervisor {
     const before = this.#statuses.get(name)
     this.#statuses.set(name, status)
     if (before?.state === status.state && before.lastError?.message === status.lastError?.message) return
+    this.#deps.onState?.(name, status)
     const fields = { registry: name, state: status.state, error: status.lastError?.message }
     if (status.state === 'live') this.#deps.log.info(fields, 'registry answers')
     else if (status.state !== 'connecting')

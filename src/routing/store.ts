@@ -44,11 +44,10 @@ export class TableStore {
     return this.#current
   }
 
-  /** Puts a table in force and forgets the last rejection. */
+  /** Puts a table in force. A rejection stays: what was wrong in a file still is when a registry brings a table. */
   swap(table: Table): void {
     const previous = this.#current
     this.#current = table
-    this.#rejection = undefined
     let instances = 0
     for (const service of table.services.values()) instances += service.instances.length
     const version: TableVersion = {

@@ -260,6 +260,7 @@ describe('a stale keep-alive socket', () => {
       const server = await staleServer(kind)
       const { send, upstreams } = gateway([anInstance('a', server.port)], retries({ attempts: 0 }))
       expect((await send()).tries).toEqual(['ok'])
+      await waitFor(() => upstreams.stats()[0]?.pool.free === 1)
       const second = await send()
       expect(second.tries).toEqual(['reset', 'ok'])
       expect(second.sink.body).toBe('ok')
@@ -271,8 +272,9 @@ describe('a stale keep-alive socket', () => {
 
   test('a POST is not repeated', async () => {
     const server = await staleServer('reset')
-    const { send } = gateway([anInstance('a', server.port)])
+    const { send, upstreams } = gateway([anInstance('a', server.port)])
     await send()
+    await waitFor(() => upstreams.stats()[0]?.pool.free === 1)
     const result = await send({ method: 'POST' })
     expect([result.tries, result.refuse]).toEqual([['reset'], { code: 'GW_UPSTREAM_RESET' }])
   })
@@ -379,18 +381,12 @@ describe('answered', () => {
     const blocked = Array.from({ length: 6 }, () => send({ signal: stop.signal }))
     await waitFor(() => upstreams.serviceStats()[0]?.retrying === 3)
     expect(service.name).toBe('shop')
-    const results: number[] = []
-    for (let i = 0; i < 2; i++) {
-      const probe = new AbortController()
-      const one = send({ signal: probe.signal })
-      void one.then((result) => result.sink.status !== undefined && results.push(result.sink.status))
-      await waitFor(() => results.length > 0 || upstreams.stats().some((row) => row.inFlight > 0))
-      probe.abort()
-      await one
-    }
+    const probes = [send({ signal: stop.signal }), send({ signal: stop.signal })]
+    const refused = await Promise.race(probes)
+    expect([refused.tries, refused.sink.status]).toEqual([['ok'], 503])
     expect(upstreams.serviceStats()[0]?.retryOverflows).toBeGreaterThan(0)
     stop.abort()
-    await Promise.all(blocked)
+    await Promise.all([...blocked, ...probes])
     expectIdle(upstreams)
   })
 })

@@ -34,6 +34,8 @@ export interface GatewayOptions {
   /** Contents of files in routes.d. */
   readonly routes?: Readonly<Record<string, string>>
   readonly env?: Readonly<Record<string, string>>
+  /** Runs before the gateway starts, with its folder. */
+  readonly prepare?: (folder: string) => void
   /** Wait for readiness. Default true. */
   readonly waitReady?: boolean
 }
@@ -56,6 +58,7 @@ ${options.yaml ?? ''}`,
   }
   for (const [name, yaml] of Object.entries(options.routes ?? {})) writeRoutes(name, yaml)
 
+  options.prepare?.(folder)
   const child: ChildProcess = spawn(
     process.execPath,
     [join(ROOT, 'src/main.ts'), 'run', '-c', folder, '--json'],
@@ -70,7 +73,8 @@ ${options.yaml ?? ''}`,
   }
   child.stdout?.on('data', keep)
   child.stderr?.on('data', keep)
-  const exit = once(child, 'exit').then(([code]) => {
+  // `close`: all of its output has been read, too.
+  const exit = once(child, 'close').then(([code]) => {
     rmSync(folder, { recursive: true, force: true })
     return code as number | null
   })

@@ -1,0 +1,191 @@
+import type { Registry } from 'prom-client'
+import type { RequestRecord } from '../src/core/record.ts'
+
+/** Upper bounds in ms; a gateway works in this range. */
+const BOUNDS_MS = [1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000] as const
+const KNOWN_METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
+const CLASSES = ['1xx', '2xx', '3xx', '4xx', '5xx'] as const
+
+/** Requests that no route took: one series, however many paths a scanner tries. */
+export const NO_ROUTE = '_none'
+/** Where series beyond the cap count. */
+export const OTHER = '_other'
+
+interface Histogram {
+  readonly buckets: number[]
+  sum: number
+  count: number
+}
+
+/** The counters of one route: plain numbers, because they are touched by each request. */
+interface RouteCell {
+  readonly duration: Histogram
+  readonly upstream: Histogram
+  /** By `service method class`. */
+  readonly requests: Map<string, { labels: Record<string, string>; value: number }>
+  readonly outcomes: Map<string, number>
+  bytesIn: number
+  bytesOut: number
+}
+
+interface Sample {
+  metricName?: string
+  labels: Record<string, string | number>
+  value: number
+}
+
+const createHistogram = (): Histogram => ({
+  buckets: new Array<number>(BOUNDS_MS.length).fill(0),
+  sum: 0,
+  count: 0,
+})
+
+function observe(histogram: Histogram, ms: number): void {
+  histogram.sum += ms
+  histogram.count++
+  for (let i = 0; i < BOUNDS_MS.length; i++) {
+    if (ms <= (BOUNDS_MS[i] as number)) {
+      histogram.buckets[i] = (histogram.buckets[i] as number) + 1
+      return
+    }
+  }
+}
+
+function classOf(status: number): string {
+  return CLASSES[Math.floor(status / 100) - 1] ?? '5xx'
+}
+
+/**
+ * The metrics of requests. Labels come only from the configuration and from fixed lists, so that nobody outside
+ * can create a series; what is beyond `maxSeries` counts under `_other`; removed routes take their series along.
+ */
+export class RequestMetrics {
+  readonly #routes = new Map<string, RouteCell>()
+  readonly #maxSeries: number
+  #series = 0
+  #overflows = 0
+
+  /** `maxSeries`: of one metric. */
+  constructor(maxSeries: number) {
+    this.#maxSeries = maxSeries
+  }
+
+  /** Requests whose labels did not fit any more. */
+  get overflows(): number {
+    return this.#overflows
+  }
+
+  record(record: RequestRecord): void {
+    const cell = this.#cell(record.route ?? NO_ROUTE)
+    const method = KNOWN_METHODS.has(record.method) ? record.method : OTHER
+    const code = classOf(record.status)
+    const key = `${record.service ?? ''} ${method} ${code}`
+    let counter = cell.requests.get(key)
+    if (counter === undefined) {
+      if (this.#series >= this.#maxSeries) {
+        this.#overflows++
+        counter = this.#overflowCounter()
+      } else {
+        this.#series++
+        counter = { labels: { service: record.service ?? '', method, code_class: code }, value: 0 }
+        cell.requests.set(key, counter)
+      }
+    }
+    counter.value++
+    cell.outcomes.set(record.outcome, (cell.outcomes.get(record.outcome) ?? 0) + 1)
+    cell.bytesIn += record.bytesIn
+    cell.bytesOut += record.bytesOut
+    // A tunnel lives for hours: its length is no latency.
+    if (record.isUpgrade) return
+    observe(cell.duration, record.totalMs)
+    if (record.upstreamMs !== undefined) observe(cell.upstream, record.upstreamMs)
+  }
+
+  /** Forgets routes that are gone. */
+  keepOnly(routes: { has(name: string): boolean }): void {
+    for (const [name, cell] of this.#routes) {
+      if (name === NO_ROUTE || name === OTHER || routes.has(name)) continue
+      this.#series -= cell.requests.size
+      this.#routes.delete(name)
+    }
+  }
+
+  #cell(route: string): RouteCell {
+    let cell = this.#routes.get(route)
+    if (cell !== undefined) return cell
+    // Each route has one histogram series a bucket; the cap is on routes there.
+    if (this.#routes.size >= this.#maxSeries && route !== OTHER) {
+      this.#overflows++
+      return this.#cell(OTHER)
+    }
+    cell = {
+      duration: createHistogram(),
+      upstream: createHistogram(),
+      requests: new Map(),
+      outcomes: new Map(),
+      bytesIn: 0,
+      bytesOut: 0,
+    }
+    this.#routes.set(route, cell)
+    return cell
+  }
+
+  #overflowCounter() {
+    const { requests } = this.#cell(OTHER)
+    let counter = requests.get(OTHER)
+    if (counter === undefined) {
+      counter = { labels: { service: OTHER, method: OTHER, code_class: OTHER }, value: 0 }
+      requests.set(OTHER, counter)
+    }
+    return counter
+  }
+
+  /** Makes the metrics part of a registry; they are read only when it is scraped. */
+  registerIn(registry: Registry): void {
+    const add = (name: string, help: string, type: 'counter' | 'histogram', values: () => Sample[]) => {
+      const metric = { name, get: async () => ({ name, help, type, values: values(), aggregator: 'sum' }) }
+      registry.registerMetric(metric as unknown as Parameters<Registry['registerMetric']>[0])
+    }
+    add('sluice_requests_total', 'Requests by route, service, method and class of status.', 'counter', () =>
+      this.#each((route, cell) =>
+        [...cell.requests.values()].map(({ labels, value }) => ({ labels: { route, ...labels }, value })),
+      ),
+    )
+    add('sluice_request_outcomes_total', 'Requests by how they ended.', 'counter', () =>
+      this.#each((route, cell) =>
+        [...cell.outcomes].map(([outcome, value]) => ({ labels: { route, outcome }, value })),
+      ),
+    )
+    add('sluice_request_bytes_total', 'Bytes of request bodies.', 'counter', () =>
+      this.#each((route, cell) => [{ labels: { route }, value: cell.bytesIn }]),
+    )
+    add('sluice_response_bytes_total', 'Bytes of response bodies.', 'counter', () =>
+      this.#each((route, cell) => [{ labels: { route }, value: cell.bytesOut }]),
+    )
+    const seconds = 'sluice_request_duration_seconds'
+    add(seconds, 'From request to the end of its answer.', 'histogram', () =>
+      this.#each((route, cell) => samples(seconds, route, cell.duration)),
+    )
+    const upstream = 'sluice_upstream_duration_seconds'
+    add(upstream, 'Last try, until the headers of its answer.', 'histogram', () =>
+      this.#each((route, cell) => samples(upstream, route, cell.upstream)),
+    )
+  }
+
+  #each(make: (route: string, cell: RouteCell) => Sample[]): Sample[] {
+    return [...this.#routes].flatMap(([route, cell]) => make(route, cell))
+  }
+}
+
+function samples(name: string, route: string, histogram: Histogram): Sample[] {
+  const list: Sample[] = []
+  let total = 0
+  BOUNDS_MS.forEach((bound, i) => {
+    total += histogram.buckets[i] as number
+    list.push({ metricName: `${name}_bucket`, labels: { route, le: bound / 1000 }, value: total })
+  })
+  list.push({ metricName: `${name}_bucket`, labels: { route, le: '+Inf' }, value: histogram.count })
+  list.push({ metricName: `${name}_sum`, labels: { route }, value: histogram.sum / 1000 })
+  list.push({ metricName: `${name}_count`, labels: { route }, value: histogram.count })
+  return list
+}

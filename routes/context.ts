@@ -1,0 +1,66 @@
+import type {} from '@fastify/swagger'
+import type { FastifyInstance } from 'fastify'
+import type {
+  GatewayEvent,
+  ReadinessView,
+  RouteView,
+  ServiceView,
+  TablesView,
+  TableVersionView,
+  TopologyView,
+  ValidationView,
+} from '../src/core/views.ts'
+
+export interface ExplainRequest {
+  readonly method: string
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly clientIp: string
+}
+
+/** Status and body as Consul's agent answers. */
+export interface AgentAnswer {
+  readonly status: number
+  readonly body: string
+}
+
+/** The embedded registry as the agent endpoints see it. */
+export interface EmbeddedAgent {
+  register(body: unknown): AgentAnswer
+  deregister(id: string): AgentAnswer
+  maintenance(id: string, reason: string | undefined): AgentAnswer
+  report(checkId: string, state: 'passing' | 'warning' | 'critical', output: string): AgentAnswer
+  services(): Record<string, unknown>
+  checks(): Record<string, unknown>
+}
+
+/** Everything the admin side can ask of the gateway; the decorator `gateway` of its server. */
+export interface AdminContext {
+  readonly version: string
+  readiness(): ReadinessView
+  routes(): readonly RouteView[]
+  services(): readonly ServiceView[]
+  topology(): TopologyView
+  tables(): TablesView
+  rollback(version: number): Promise<TableVersionView>
+  explain(request: ExplainRequest): object
+  /** `files`: contents by name relative to the folder of sluice.yaml; what is not named is read from disk. */
+  validate(files: Readonly<Record<string, string>>): Promise<ValidationView>
+  reload(): Promise<{ readonly result: 'applied' | 'unchanged' | 'rejected'; readonly message?: string }>
+  metrics(): Promise<{ readonly contentType: string; readonly body: string }>
+  readonly events: {
+    readonly lastId: number
+    subscribe(after: number, listener: (event: GatewayEvent) => void): () => void
+  }
+  /** Throws GW_ADMIN_NOT_FOUND when there is no embedded registry. */
+  agent(): EmbeddedAgent
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    readonly gateway: AdminContext
+  }
+}
+
+/** A group of endpoints. */
+export type AdminRoutes = (app: FastifyInstance) => void

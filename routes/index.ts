@@ -1,0 +1,19 @@
+import { agentRoutes } from './agent.ts'
+import type { AdminRoutes } from './context.ts'
+import { eventRoutes } from './events.ts'
+import { healthRoutes } from './health.ts'
+import { pageRoutes } from './page.ts'
+import { questionRoutes } from './questions.ts'
+import { routingRoutes } from './routing.ts'
+import { tableRoutes } from './tables.ts'
+
+/** Every group of endpoints of the admin side; the only place where one is registered. */
+export const ADMIN_ROUTES: readonly AdminRoutes[] = [
+  healthRoutes,
+  routingRoutes,
+  tableRoutes,
+  questionRoutes,
+  eventRoutes,
+  agentRoutes,
+  pageRoutes,
+]

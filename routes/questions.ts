@@ -1,0 +1,51 @@
+import type { AdminRoutes, ExplainRequest } from './context.ts'
+
+/** Questions that change nothing: where would this go, is that valid. */
+export const questionRoutes: AdminRoutes = (app) => {
+  app.post<{ Body: Partial<ExplainRequest> & { url: string } }>(
+    '/api/explain',
+    {
+      schema: {
+        tags: ['questions'],
+        summary: 'Which route a request takes, why, and to which instances it may go',
+        body: {
+          type: 'object',
+          additionalProperties: false,
+          required: ['url'],
+          properties: {
+            method: { type: 'string', minLength: 1, maxLength: 32, default: 'GET' },
+            url: { type: 'string', minLength: 1, maxLength: 16384 },
+            headers: { type: 'object', additionalProperties: { type: 'string' }, default: {} },
+            clientIp: { type: 'string', maxLength: 64, default: '127.0.0.1' },
+          },
+        },
+      },
+    },
+    async ({ body }) =>
+      app.gateway.explain({
+        method: body.method ?? 'GET',
+        url: body.url,
+        headers: body.headers ?? {},
+        clientIp: body.clientIp ?? '127.0.0.1',
+      }),
+  )
+
+  app.post<{ Body: { files?: Record<string, string> } | null }>(
+    '/api/validate',
+    {
+      schema: {
+        tags: ['questions'],
+        summary: 'Check a configuration without taking it',
+        description:
+          'files: contents by name relative to the folder of sluice.yaml (sluice.yaml, routes.d/x.yaml). ' +
+          'What is not named is taken from disk; without files the configuration on disk is checked.',
+        body: {
+          type: ['object', 'null'],
+          additionalProperties: false,
+          properties: { files: { type: 'object', additionalProperties: { type: 'string' } } },
+        },
+      },
+    },
+    async ({ body }) => app.gateway.validate(body?.files ?? {}),
+  )
+}

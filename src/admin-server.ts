@@ -1,0 +1,106 @@
+import { readFileSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
+import { type FastifyInstance, type FastifyServerOptions, fastify } from 'fastify'
+import { guardAdmin } from '../plugins/admin-auth.ts'
+import { answerProblems } from '../plugins/admin-errors.ts'
+import type { AdminContext } from '../routes/context.ts'
+import { ADMIN_ROUTES } from '../routes/index.ts'
+import { errorText, GatewayError } from './core/errors.ts'
+
+export interface AdminServerOptions {
+  readonly host: string
+  readonly port: number
+  readonly token?: string | undefined
+  /** PEM files. */
+  readonly tls?:
+    | { readonly cert: string; readonly key: string; readonly clientCa?: string | undefined }
+    | undefined
+  readonly context: AdminContext
+  readonly log: { error(fields: object, text: string): void }
+}
+
+/** The admin side: API, probes, metrics, page, embedded registry. */
+export interface AdminServer {
+  /** Resolves to the port. Throws GW_LISTEN_FAILED. */
+  listen(): Promise<number>
+  close(): Promise<void>
+}
+
+/** Bodies here are registrations and configurations. Bytes. */
+const BODY_LIMIT = 4 * 1024 * 1024
+
+function readPem(file: string): Buffer {
+  try {
+    return readFileSync(file)
+  } catch (cause) {
+    throw new GatewayError('GW_CONFIG_UNREADABLE', `admin.tls: ${file} cannot be read`, { cause })
+  }
+}
+
+function tlsOptions({ tls }: AdminServerOptions): FastifyServerOptions {
+  if (tls === undefined) return {}
+  const https = {
+    cert: readPem(tls.cert),
+    key: readPem(tls.key),
+    ...(tls.clientCa === undefined
+      ? {}
+      : { ca: readPem(tls.clientCa), requestCert: true, rejectUnauthorized: true }),
+  }
+  return { https } as FastifyServerOptions
+}
+
+/** The admin application without a port; the OpenAPI document is made from it, too. */
+export function createAdminApp(options: AdminServerOptions): FastifyInstance {
+  const app = fastify({
+    ...tlsOptions(options),
+    logger: false,
+    bodyLimit: BODY_LIMIT,
+    // Ids of Consul services may be long.
+    routerOptions: { maxParamLength: 1024 },
+    forceCloseConnections: true,
+    requestTimeout: 30_000,
+    // Numbers in paths become numbers, everything else must be what it says.
+    ajv: { customOptions: { coerceTypes: true, removeAdditional: false, allErrors: true } },
+  })
+  app.decorate('gateway', options.context)
+  // Consul's clients send JSON with whatever content type comes to their mind, or a body of none.
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => {
+    if (body.length === 0) return done(null, null)
+    try {
+      done(null, JSON.parse(body as string))
+    } catch (thrown) {
+      done(new GatewayError('GW_ADMIN_BAD_REQUEST', `the body is no JSON: ${errorText(thrown)}`))
+    }
+  })
+  app.addHook('onSend', async (request, reply) => {
+    reply.header('x-content-type-options', 'nosniff')
+    if (!request.url.startsWith('/page.')) reply.header('cache-control', 'no-store')
+  })
+  guardAdmin(app, {
+    token: options.token,
+    hasClientCertificates: options.tls?.clientCa !== undefined,
+  })
+  answerProblems(app, options.log)
+  for (const routes of ADMIN_ROUTES) routes(app)
+  return app
+}
+
+/** Creates the admin side. */
+export function createAdminServer(options: AdminServerOptions): AdminServer {
+  const app = createAdminApp(options)
+  return {
+    async listen() {
+      const { host, port } = options
+      try {
+        await app.listen({ host, port })
+      } catch (cause) {
+        throw new GatewayError('GW_LISTEN_FAILED', `admin.address ${host}:${port}`, { cause })
+      }
+      return (app.server.address() as AddressInfo).port
+    },
+    async close() {
+      await app.close()
+    },
+  }
+}

@@ -1,0 +1,90 @@
+import { ConfigError, formatProblems, type LoadedConfig, loadConfig } from '../config/load.ts'
+import { filterSchemas } from '../filters/list.ts'
+import { Gateway, type StartHooks, type StartReport } from '../gateway.ts'
+import { type ExitCode, packageVersion, type Terminal } from './terminal.ts'
+
+export interface RunHooks extends StartHooks {
+  /** Lines after the start-up report. */
+  hint?(gateway: Gateway): readonly string[]
+}
+
+function banner(report: StartReport): string {
+  const registries = report.registries.map(({ name, type, state }) => `${name} (${type}, ${state})`)
+  const counts =
+    `${report.routes} routes, ${report.services} services, ` + `${report.instances} instances in rotation`
+  const lines = [
+    `sluice ${packageVersion()} is running`,
+    `  clients   ${report.public.join('  ')}`,
+    `  admin     ${report.admin}`,
+    `  registry  ${registries.join(', ') || 'none'}`,
+    `  table     ${counts}`,
+    ...report.warnings.map((warning) => `  warning   ${warning}`),
+  ]
+  return lines.join('\n')
+}
+
+async function load(path: string, terminal: Terminal): Promise<LoadedConfig | undefined> {
+  try {
+    const loaded = await loadConfig({ path, env: terminal.env, filterSchemas: filterSchemas() })
+    if (loaded.warnings.length > 0)
+      terminal.err(formatProblems(loaded.warnings, { color: terminal.hasColor }))
+    return loaded
+  } catch (thrown) {
+    if (!(thrown instanceof ConfigError)) throw thrown
+    terminal.err(formatProblems(thrown.problems, { color: terminal.hasColor }))
+    return undefined
+  }
+}
+
+/** Resolves with the first SIGTERM or SIGINT; SIGHUP reads the configuration again. */
+function untilAskedToStop(gateway: Gateway): Promise<NodeJS.Signals> {
+  process.on('SIGHUP', () => void gateway.reload())
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal))
+  })
+}
+
+/** Whoever asks twice means now. */
+function stopAtOnceOnNext(gateway: Gateway): void {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      gateway.flush()
+      process.exit(1)
+    })
+  }
+}
+
+/**
+ * `sluice run`: until SIGTERM or SIGINT, then drains. 0 after a drain, 1 when the configuration is not valid;
+ * throws GW_LISTEN_FAILED, GW_CONFIG_UNREADABLE.
+ */
+export async function run(
+  options: { config: string; json?: true },
+  terminal: Terminal,
+  hooks: RunHooks = {},
+): Promise<ExitCode> {
+  const config = await load(options.config, terminal)
+  if (config === undefined) return 1
+  const gateway = new Gateway({
+    path: options.config,
+    env: terminal.env,
+    version: packageVersion(),
+    config,
+  })
+  const asked = untilAskedToStop(gateway)
+  try {
+    const report = await gateway.start(hooks)
+    if (options.json === true) {
+      terminal.out(JSON.stringify({ msg: 'started', version: packageVersion(), ...report }))
+    } else {
+      terminal.out([banner(report), ...(hooks.hint?.(gateway) ?? []).map((line) => `  ${line}`)].join('\n'))
+    }
+  } catch (thrown) {
+    await gateway.abandon()
+    throw thrown
+  }
+  await asked
+  stopAtOnceOnNext(gateway)
+  await gateway.drain()
+  return 0
+}

@@ -1,0 +1,145 @@
+import type { PathMatch } from './route.ts'
+import type { Check, InstanceState, ProviderStatus, ServiceState } from './types.ts'
+
+/** What the admin API shows: plain data, no secrets. Times: ms since the epoch unless the name says otherwise. */
+
+export interface RouteView {
+  readonly name: string
+  readonly source: string
+  readonly priority: number
+  readonly hosts: readonly string[]
+  readonly path: PathMatch
+  readonly methods: readonly string[]
+  /** Further conditions in words: `header x-beta present`. */
+  readonly conditions: readonly string[]
+  readonly action: 'proxy' | 'redirect' | 'respond'
+  /** In words: `catalog`, `catalog 90, catalog-next 10`, `308 https`, `200`. */
+  readonly target: string
+  /** Services it may go to. */
+  readonly services: readonly string[]
+  /** `name` or `name (type)`. Options may hold secrets and are not shown. */
+  readonly filters: readonly string[]
+  readonly labels: Readonly<Record<string, string>>
+}
+
+export interface InstanceView {
+  readonly key: string
+  readonly id: string
+  readonly address: string
+  readonly scheme: string
+  /** As the registry says. */
+  readonly state: InstanceState
+  /** What the gateway makes of it: `rotation`, `ejected`, `reserve` (held by a guard), `out`. */
+  readonly use: 'rotation' | 'ejected' | 'reserve' | 'out'
+  /** Why, when it is not in rotation. */
+  readonly reason?: string
+  readonly weight: number
+  readonly version?: string
+  readonly zone?: string
+  readonly node?: string
+  readonly datacentre?: string
+  readonly tags: readonly string[]
+  readonly checks: readonly Check[]
+  readonly inFlight: number
+  /** Since the start of the gateway. */
+  readonly requests: number
+  /** Failed connects since the last success. */
+  readonly failures: number
+  readonly ejectedForMs: number
+  readonly sockets: { readonly connected: number; readonly free: number; readonly queued: number }
+}
+
+export interface ServiceView {
+  readonly name: string
+  readonly source: ServiceState['source'] | 'static' | 'absent'
+  readonly reason?: string
+  /** Routes that send to it. */
+  readonly routes: readonly string[]
+  readonly balance: string
+  readonly inFlight: number
+  readonly retries: number
+  readonly retryOverflows: number
+  /** How many instances are in rotation. */
+  readonly available: number
+  readonly instances: readonly InstanceView[]
+}
+
+export interface RegistryView {
+  readonly name: string
+  readonly type: string
+  readonly status: ProviderStatus
+}
+
+export interface TopologyView {
+  readonly at: number
+  readonly gateway: {
+    readonly version: string
+    readonly state: GatewayState
+    readonly startedAt: number
+    readonly table: number | undefined
+    readonly routes: number
+  }
+  readonly registries: readonly RegistryView[]
+  readonly services: readonly ServiceView[]
+  /** Dropped records and declarations, one line each. */
+  readonly problems: readonly string[]
+}
+
+/** `starting`: no table yet. `draining`: on its way out. */
+export type GatewayState = 'starting' | 'ready' | 'draining'
+
+export interface ReadinessView {
+  readonly status: 'ready' | 'unready' | 'draining'
+  /** Why not ready. */
+  readonly reasons: readonly string[]
+  /** Serving, but somebody should look: a stale registry, a rejected configuration. */
+  readonly warnings: readonly string[]
+  readonly table: number | undefined
+}
+
+export interface TableVersionView {
+  readonly version: number
+  readonly id: string
+  readonly createdAt: number
+  readonly cause: string
+  readonly routes: number
+  readonly services: number
+  readonly instances: number
+  readonly changes: readonly string[]
+  readonly isCurrent: boolean
+}
+
+export interface TablesView {
+  readonly current: number | undefined
+  /** Newest first. */
+  readonly versions: readonly TableVersionView[]
+  /** The last candidate that was not taken, while nothing newer was. */
+  readonly rejection?: { readonly at: number; readonly cause: string; readonly message: string }
+  /** Findings of the linter on the table in force. */
+  readonly warnings: readonly string[]
+  readonly problems: readonly string[]
+}
+
+export interface ValidationView {
+  readonly valid: boolean
+  readonly problems: readonly {
+    readonly file: string
+    readonly line: number
+    readonly column: number
+    readonly path: string
+    readonly severity: 'error' | 'warning'
+    readonly message: string
+    readonly fix: string
+  }[]
+  /** What would change, when it is valid. */
+  readonly changes: readonly string[]
+}
+
+/** A thing that happened, for `GET /api/events`. */
+export interface GatewayEvent {
+  /** 1, 2, 3 … in this process. */
+  readonly id: number
+  readonly at: number
+  readonly type: 'table' | 'rejected' | 'ejection' | 'registry' | 'state'
+  readonly data: Readonly<Record<string, unknown>>
+}

@@ -1,0 +1,227 @@
+import { createAdminContext, tablesOf, topologyOf } from './admin-context.ts'
+import { type AdminServer, createAdminServer } from './admin-server.ts'
+import type { StaticConfig } from './config/load.ts'
+import { watchConfig } from './config/watch.ts'
+import { splitAddress, urlOf } from './core/address.ts'
+import { sleep } from './core/duration.ts'
+import { errorText } from './core/errors.ts'
+import { createIdSource } from './core/ids.ts'
+import { createParts, type GatewayOptions, type Parts } from './parts.ts'
+import { createSelfRegistration } from './registry/self-registration.ts'
+import { readSnapshot } from './registry/snapshot-file.ts'
+
+/** How long the first table waits for registries. ms. */
+const FIRST_ANSWER_MS = 5000
+/** The same when a snapshot from disk can stand in. ms. */
+const FIRST_ANSWER_WITH_SNAPSHOT_MS = 1000
+/** How long the demo waits for its instances. ms. */
+const EXPECT_INSTANCES_MS = 10_000
+
+export interface StartHooks {
+  /** The admin side listens; the first table is not built yet. */
+  beforeFirstTable?(gateway: Gateway): void
+  /** Wait (bounded) until so many instances are registered. */
+  readonly expectInstances?: number
+}
+
+/** What a started gateway has; for the start-up report. */
+export interface StartReport {
+  readonly public: readonly string[]
+  readonly admin: string
+  readonly routes: number
+  readonly services: number
+  /** In rotation. */
+  readonly instances: number
+  readonly registries: readonly { readonly name: string; readonly type: string; readonly state: string }[]
+  readonly warnings: readonly string[]
+}
+
+/** One running gateway: starts and ends its parts in the right order. */
+export class Gateway {
+  readonly #config: StaticConfig
+  readonly #parts: Parts
+  readonly #admin: AdminServer
+  readonly #watchAbort = new AbortController()
+  #self: { deregister(): Promise<void> } | undefined
+  #adminUrl = ''
+  #watching: Promise<void> = Promise.resolve()
+
+  /** Nothing runs yet. Throws GW_CONFIG_INVALID for what only shows when it is used: a certificate, a network. */
+  constructor(options: GatewayOptions) {
+    this.#config = options.config.static
+    this.#parts = createParts(options)
+    const { admin } = this.#config
+    this.#admin = createAdminServer({
+      ...splitAddress(admin.address),
+      token: admin.token,
+      tls: admin.tls,
+      context: createAdminContext(this.#parts),
+      log: this.#parts.logs.log,
+    })
+  }
+
+  /** Where the admin side listens. */
+  get adminUrl(): string {
+    return this.#adminUrl
+  }
+
+  /** The first listener for clients. */
+  get publicUrl(): string {
+    return this.#parts.listeners.urls()[0] ?? ''
+  }
+
+  /**
+   * Admin side, snapshot, registries, first table, listeners; in this order. Resolves when clients can come.
+   * Throws GW_LISTEN_FAILED, GW_CONFIG_INVALID.
+   */
+  async start(hooks: StartHooks = {}): Promise<StartReport> {
+    const { admin } = this.#config
+    const { supervisor, life, control, listeners, events } = this.#parts
+    const port = await this.#admin.listen()
+    this.#adminUrl = urlOf(admin.tls === undefined ? 'http' : 'https', splitAddress(admin.address).host, port)
+    await this.#restore()
+    supervisor.start()
+    hooks.beforeFirstTable?.(this)
+    await supervisor.answered(life.hasSnapshot ? FIRST_ANSWER_WITH_SNAPSHOT_MS : FIRST_ANSWER_MS)
+    await this.#expectInstances(hooks.expectInstances ?? 0)
+    await control.start('start')
+    await listeners.listen()
+    life.state = 'ready'
+    events.publish('state', { state: 'ready' })
+    this.#startSelf()
+    this.#watching = watchConfig(
+      () => this.#watchedFiles(),
+      () => this.reload(),
+      this.#watchAbort.signal,
+    )
+    return this.#report()
+  }
+
+  async #restore(): Promise<void> {
+    const { snapshot } = this.#config
+    const { reducer, life, logs, registryTypes } = this.#parts
+    if (snapshot === undefined) return
+    try {
+      const saved = await readSnapshot(snapshot.path)
+      for (const [registry, services] of saved?.registries ?? []) {
+        if (!registryTypes.has(registry)) continue
+        reducer.restore(registry, services, saved?.savedAt ?? 0)
+        life.hasSnapshot = true
+      }
+    } catch (thrown) {
+      logs.log.warn({ err: errorText(thrown) }, 'started without the snapshot')
+    }
+  }
+
+  async #expectInstances(count: number): Promise<void> {
+    const { clock, reducer } = this.#parts
+    const end = clock.monotonic() + EXPECT_INSTANCES_MS
+    const known = () => {
+      let sum = 0
+      for (const { instances } of reducer.state().services.values()) sum += instances.length
+      return sum
+    }
+    while (known() < count && clock.monotonic() < end) await sleep(20)
+  }
+
+  /** Once clients are served, not before. */
+  #startSelf(): void {
+    const { self, registries } = this.#config
+    const { clock, random, logs, listeners } = this.#parts
+    const listener = listeners.first()
+    const registry = self === undefined ? undefined : registries[self.registry]
+    if (self === undefined || listener === undefined || registry?.type !== 'consul') return
+    const registration = createSelfRegistration(
+      {
+        url: registry.url ?? '',
+        ...(registry.token === undefined ? {} : { token: registry.token }),
+        ...(registry.tokenFile === undefined ? {} : { tokenFile: registry.tokenFile }),
+        name: self.name,
+        id: `${self.name}-${createIdSource()(4)}`,
+        address: self.address ?? listener.host,
+        port: self.port ?? listener.port,
+        tags: self.tags,
+        ttlMs: self.ttl,
+      },
+      { clock, random, log: logs.log },
+    )
+    registration.start()
+    this.#self = registration
+  }
+
+  #watchedFiles(): string[] {
+    const pems = this.#config.listen.https?.certificates.flatMap(({ cert, key }) => [cert, key]) ?? []
+    return [...this.#parts.control.config.files, ...pems]
+  }
+
+  /** Reads configuration and certificates again. */
+  async reload(): Promise<void> {
+    const { listeners, logs, control } = this.#parts
+    for (const problem of listeners.reloadCertificates()) logs.log.error({}, problem)
+    await control.reload()
+  }
+
+  #report(): StartReport {
+    const topology = topologyOf(this.#parts)
+    const { warnings, reasons } = createAdminContext(this.#parts).readiness()
+    return {
+      public: this.#parts.listeners.urls(),
+      admin: this.#adminUrl,
+      routes: topology.gateway.routes,
+      services: topology.services.length,
+      instances: topology.services.reduce((sum, { available }) => sum + available, 0),
+      registries: topology.registries.map(({ name, type, status }) => ({ name, type, state: status.state })),
+      warnings: [...reasons, ...warnings, ...tablesOf(this.#parts).warnings],
+    }
+  }
+
+  /**
+   * The gateway's own way out: not ready, deregistered, accepting for a grace, then finishing what is in flight,
+   * up to the limit. Returns how many connections had to be cut off.
+   */
+  async drain(): Promise<number> {
+    const { acceptGrace, timeout } = this.#config.drain
+    const { life, events, logs, listeners, dataPath } = this.#parts
+    life.state = 'draining'
+    events.publish('state', { state: 'draining' })
+    logs.log.info({ graceMs: acceptGrace, timeoutMs: timeout }, 'draining')
+    this.#watchAbort.abort()
+    const deregistered = this.#self?.deregister()
+    listeners.beginDrain()
+    await sleep(acceptGrace)
+    await deregistered
+    const closed = listeners.close()
+    dataPath.tunnels.goAway()
+    const abort = new AbortController()
+    await Promise.race([closed, sleep(timeout, abort.signal)])
+    abort.abort()
+    const left = await listeners.destroy()
+    dataPath.tunnels.destroy()
+    await this.#stop()
+    logs.log.info({ left }, left === 0 ? 'drained' : 'drained; connections were cut off at the limit')
+    logs.flush()
+    return left
+  }
+
+  async #stop(): Promise<void> {
+    const { supervisor, snapshot, upstreams } = this.#parts
+    this.#watchAbort.abort()
+    await this.#watching
+    await supervisor.stop()
+    await snapshot?.flush()
+    await upstreams.close()
+    await this.#admin.close()
+  }
+
+  /** Writes what is buffered in the log: the process ends at once. */
+  flush(): void {
+    this.#parts.logs.flush()
+  }
+
+  /** After a start that failed half-way. */
+  async abandon(): Promise<void> {
+    await this.#parts.listeners.destroy()
+    await this.#stop()
+    this.#parts.logs.flush()
+  }
+}

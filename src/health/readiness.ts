@@ -1,0 +1,45 @@
+import type { RegistryState } from '../core/types.ts'
+import type { GatewayState, ReadinessView, RegistryView } from '../core/views.ts'
+import type { Table } from '../routing/table.ts'
+
+export interface ReadinessInput {
+  readonly state: GatewayState
+  readonly table: Table | undefined
+  readonly registries: readonly RegistryView[]
+  readonly registry: RegistryState
+  /** A snapshot from disk stands in for registries that have not answered yet. */
+  readonly hasSnapshot: boolean
+  readonly rejection: { readonly cause: string; readonly message: string } | undefined
+  /** The static part of the files differs from the one that runs. */
+  readonly needsRestart: boolean
+}
+
+function registryWarning({ name, status }: RegistryView): string | undefined {
+  if (status.state === 'live') return undefined
+  const error = status.lastError === undefined ? '' : `: ${status.lastError.message}`
+  return `registry ${name} is ${status.state}${error}`
+}
+
+/**
+ * Ready = a table is in force and at least one registry has answered (or a snapshot stands in, or there is no
+ * registry at all), and the gateway is not on its way out. What is stale or rejected meanwhile is a warning: a
+ * gateway that still serves must not be taken out because a registry is down.
+ */
+export function readiness(input: ReadinessInput): ReadinessView {
+  const { state, table, registries, rejection } = input
+  const warnings = registries.map(registryWarning).filter((text) => text !== undefined)
+  if (rejection !== undefined)
+    warnings.push(`a change (${rejection.cause}) was rejected: ${rejection.message}`)
+  if (input.needsRestart) warnings.push('the static part of the configuration changed: restart to apply it')
+  for (const { name, source, reason } of input.registry.services.values()) {
+    if (source !== 'live') warnings.push(`service ${name} is ${source}: ${reason ?? ''}`)
+  }
+  const base = { warnings, table: table?.version }
+  if (state === 'draining') return { ...base, status: 'draining', reasons: ['the gateway is shutting down'] }
+  const reasons: string[] = []
+  if (table === undefined) reasons.push('there is no table yet')
+  const hasAnswer = registries.some(({ status }) => status.lastSuccess !== undefined)
+  if (registries.length > 0 && !hasAnswer && !input.hasSnapshot) reasons.push('no registry has answered yet')
+  if (state === 'starting' && reasons.length === 0) reasons.push('the listeners are not open yet')
+  return { ...base, status: reasons.length === 0 ? 'ready' : 'unready', reasons }
+}

@@ -1,0 +1,200 @@
+import { EventHub } from '../plugins/events.ts'
+import { createLogs, type Logs } from '../plugins/log.ts'
+import { Metrics } from '../plugins/metrics.ts'
+import { createProxy, type DataPath } from '../plugins/proxy.ts'
+import { type AdminParts, tablesOf, topologyOf } from './admin-context.ts'
+import { type LoadedConfig, loadConfig } from './config/load.ts'
+import { ControlPlane } from './control.ts'
+import { type Clock, type Random, systemClock } from './core/duration.ts'
+import { createIdSource } from './core/ids.ts'
+import type { GatewayState } from './core/views.ts'
+import { FILTERS, filterSchemas } from './filters/list.ts'
+import { createChains } from './filters/runner.ts'
+import { Listeners } from './listeners.ts'
+import { createProviders } from './providers.ts'
+import { createClientAddress } from './proxy/client-address.ts'
+import { Upstreams } from './proxy/upstreams.ts'
+import { createDeclaredRoutes } from './registry/declared-routes.ts'
+import { Reducer } from './registry/reducer.ts'
+import { SnapshotWriter } from './registry/snapshot-file.ts'
+import { Supervisor } from './registry/supervisor.ts'
+import { TableStore } from './routing/store.ts'
+
+export interface GatewayOptions {
+  /** sluice.yaml or its folder; read again on each change. */
+  readonly path: string
+  readonly env: NodeJS.ProcessEnv
+  readonly version: string
+  /** Already loaded, so that mistakes are shown before anything starts. */
+  readonly config: LoadedConfig
+}
+
+/** What changes over the life of a gateway. */
+export interface Life {
+  state: GatewayState
+  /** A snapshot from disk was put in. */
+  hasSnapshot: boolean
+  /** Of the files as they were last read; differs from the one in use = a restart is needed. */
+  latestStaticHash: string
+}
+
+/** The parts of a gateway, wired, not started. */
+export interface Parts extends AdminParts {
+  readonly life: Life
+  readonly clock: Clock
+  readonly random: Random
+  readonly logs: Logs
+  readonly dataPath: DataPath
+  readonly listeners: Listeners
+  readonly supervisor: Supervisor
+  readonly snapshot: SnapshotWriter | undefined
+  readonly registryTypes: ReadonlyMap<string, string>
+}
+
+function createLoader(
+  { path, env, config }: GatewayOptions,
+  life: Life,
+  { log }: Logs,
+): (overlay?: ReadonlyMap<string, string>) => Promise<LoadedConfig> {
+  return async (overlay) => {
+    const schemas = filterSchemas()
+    if (overlay !== undefined) return loadConfig({ path, env, filterSchemas: schemas, overlay })
+    const loaded = await loadConfig({ path, env, filterSchemas: schemas })
+    if (loaded.staticHash !== life.latestStaticHash && loaded.staticHash !== config.staticHash) {
+      log.warn({}, 'the static part of the configuration changed: restart to apply it')
+    }
+    life.latestStaticHash = loaded.staticHash
+    return loaded
+  }
+}
+
+/** Tables and ejections as log lines, events and metrics. */
+function announce({ store, upstreams, events, logs, metrics }: Parts): void {
+  store.onSwap((table, { version, cause, changes }) => {
+    logs.log.info({ table: version, cause, routes: table.routes.size }, 'table in force')
+    for (const change of changes) logs.log.info({ table: version }, change)
+    events.publish('table', { version, cause, changes })
+    metrics.keepOnly(table.routes)
+  })
+  upstreams.subscribe((event) => {
+    events.publish('ejection', { ...event })
+    metrics.ejection(event.service, event.kind)
+  })
+}
+
+/**
+ * Puts the parts of a gateway together; nothing runs yet. Throws GW_CONFIG_INVALID for what only shows when it is
+ * used: a certificate, a network.
+ */
+export function createParts(options: GatewayOptions): Parts {
+  const { static: config } = options.config
+  const [clock, random] = [systemClock, Math.random]
+  const life: Life = { state: 'starting', hasSnapshot: false, latestStaticHash: options.config.staticHash }
+  const logs = createLogs(config.log, random)
+  const { log } = logs
+  const load = createLoader(options, life, logs)
+  const events = new EventHub(clock.now)
+  const store = new TableStore(clock.now)
+  const chains = createChains(FILTERS, {
+    clock,
+    random,
+    log,
+    onTiming: (name, ms) => metrics.filterTiming(name, ms),
+    onVerdict: (name, verdict) => metrics.filterVerdict(name, verdict),
+  })
+  const upstreams = new Upstreams({ clock, random, log, onRefused: (key) => reducer.refused(key) })
+  const providers = createProviders(config.registries, { clock, random, log })
+  const reducer = new Reducer({
+    guard: config.guard,
+    clock,
+    onChange: (cause, isUrgent) => {
+      snapshot?.save(reducer.state())
+      control.changed(cause, isUrgent)
+    },
+  })
+  const supervisor = new Supervisor(providers.all, {
+    reducer,
+    clock,
+    random,
+    log,
+    onState: (registry, { state, lastError }) =>
+      events.publish('registry', { registry, state, error: lastError?.message }),
+  })
+  const snapshot =
+    config.snapshot === undefined
+      ? undefined
+      : new SnapshotWriter(config.snapshot.path, config.snapshot.interval, (text) => log.warn({}, text))
+  const control: ControlPlane = new ControlPlane(options.config, {
+    loadConfig: () => load(),
+    registryState: () => reducer.state(),
+    declaredRoutes: createDeclaredRoutes(config.declaredRoutes),
+    validateFilters: (spec) => chains.validate(spec),
+    beforeSwap: (table) => upstreams.sync(table),
+    store,
+    clock,
+    log,
+    onReload: (result) => {
+      metrics.reloaded(result)
+      log.info({ result }, 'configuration read')
+    },
+    onReject: (cause, message) => events.publish('rejected', { cause, message }),
+  })
+  const dataPath = createProxy({
+    store,
+    upstreams,
+    chains,
+    clientAddress: createClientAddress(config.trustedProxies),
+    limits: config.limits,
+    clock,
+    random,
+    log,
+    newId: createIdSource(),
+    onRecord: (record) => {
+      metrics.record(record)
+      logs.access(record)
+    },
+    isDraining: () => life.state === 'draining',
+  })
+  const listeners = new Listeners({ config, dataPath, onMalformed: (code) => metrics.malformed(code) })
+  const metrics = new Metrics({
+    maxSeries: config.metrics.maxSeries,
+    version: options.version,
+    topology: () => topologyOf(parts),
+    tables: () => tablesOf(parts),
+    tunnels: () => dataPath.tunnels.size,
+    connections: () => listeners.connections(),
+    certificates: () => listeners.certificates(),
+  })
+  const parts: Parts = {
+    version: options.version,
+    startedAt: Date.now(),
+    configFile: options.config.files[0] as string,
+    store,
+    upstreams,
+    reducer,
+    control,
+    events,
+    metrics,
+    embedded: providers.embedded,
+    state: () => life.state,
+    registries: () =>
+      supervisor
+        .statuses()
+        .map(({ name, status }) => ({ name, status, type: providers.types.get(name) ?? '' })),
+    hasSnapshot: () => life.hasSnapshot,
+    needsRestart: () => life.latestStaticHash !== options.config.staticHash,
+    loadConfig: load,
+    validateFilters: (spec) => chains.validate(spec),
+    life,
+    clock,
+    random,
+    logs,
+    dataPath,
+    listeners,
+    supervisor,
+    snapshot,
+    registryTypes: providers.types,
+  }
+  announce(parts)
+  return parts
+}

@@ -1,0 +1,44 @@
+import type { StaticConfig } from './config/load.ts'
+import type { Clock, Random } from './core/duration.ts'
+import { createConsulProvider } from './registry/consul.ts'
+import { EmbeddedRegistry } from './registry/embedded.ts'
+import { createFileProvider } from './registry/file.ts'
+import type { RegistryProvider } from './registry/provider.ts'
+
+export interface ProviderDeps {
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: { warn(fields: object, text: string): void; info(fields: object, text: string): void }
+}
+
+export interface Providers {
+  readonly all: readonly RegistryProvider[]
+  /** Type by name. */
+  readonly types: ReadonlyMap<string, string>
+  /** The one that the agent endpoints of the admin side speak for. */
+  readonly embedded: EmbeddedRegistry | undefined
+}
+
+/** A provider for each registry of the configuration. */
+export function createProviders(registries: StaticConfig['registries'], deps: ProviderDeps): Providers {
+  const all: RegistryProvider[] = []
+  const types = new Map<string, string>()
+  let embedded: EmbeddedRegistry | undefined
+  for (const [name, registry] of Object.entries(registries)) {
+    types.set(name, registry.type)
+    switch (registry.type) {
+      case 'consul':
+        all.push(createConsulProvider(name, { ...registry, url: registry.url ?? '' }, deps))
+        break
+      case 'file':
+        all.push(createFileProvider(name, registry.path, deps))
+        break
+      case 'embedded': {
+        const created = new EmbeddedRegistry(name, deps)
+        embedded ??= created
+        all.push(created)
+      }
+    }
+  }
+  return { all, types, embedded }
+}

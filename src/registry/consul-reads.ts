@@ -1,0 +1,117 @@
+import { hash } from 'node:crypto'
+import { GatewayError } from '../core/errors.ts'
+import type { ServiceInstances } from '../core/types.ts'
+import { type ConsulAnswer, parseAnswer } from './consul-client.ts'
+import { type MappingOptions, mapHealth } from './consul-mapping.ts'
+
+interface ServiceRead {
+  service: ServiceInstances | undefined
+  /** Of the answer's text; an answer that did not change is not parsed. */
+  digest: string
+  problems: readonly string[]
+  /** Records in the answer, with those that were left out. */
+  records: number
+  error: GatewayError | undefined
+}
+
+/** What was read last of each service of one datacentre; a failure only marks it. */
+export class ServiceReads {
+  readonly #reads = new Map<string, ServiceRead>()
+  readonly #datacentre: string | undefined
+  readonly #mapping: MappingOptions
+
+  constructor(datacentre: string | undefined, mapping: MappingOptions) {
+    this.#datacentre = datacentre
+    this.#mapping = mapping
+  }
+
+  get size(): number {
+    return this.#reads.size
+  }
+
+  names(): Iterable<string> {
+    return this.#reads.keys()
+  }
+
+  has(name: string): boolean {
+    return this.#reads.has(name)
+  }
+
+  service(name: string): ServiceInstances | undefined {
+    return this.#reads.get(name)?.service
+  }
+
+  isFailing(name: string): boolean {
+    return this.#reads.get(name)?.error !== undefined
+  }
+
+  firstError(): { readonly what: string; readonly error: GatewayError } | undefined {
+    for (const [name, { error }] of this.#reads) {
+      if (error !== undefined) return { what: name, error }
+    }
+    return undefined
+  }
+
+  /** Each was read once, or failed. */
+  get isSettled(): boolean {
+    for (const { service, error } of this.#reads.values()) {
+      if (service === undefined && error === undefined) return false
+    }
+    return true
+  }
+
+  /** Everything was read, nothing failed, and there is not one record. */
+  get isHollow(): boolean {
+    if (this.#reads.size === 0) return false
+    for (const { service, error, records } of this.#reads.values()) {
+      if (service === undefined || error !== undefined || records > 0) return false
+    }
+    return true
+  }
+
+  problems(): string[] {
+    return [...this.#reads.values()].flatMap(({ problems }) => problems)
+  }
+
+  /** Forgets all but these names; gives those that are new and those that are gone. */
+  retain(names: ReadonlySet<string>): { fresh: string[]; gone: string[] } {
+    const gone = [...this.#reads.keys()].filter((name) => !names.has(name))
+    const fresh = [...names].filter((name) => !this.#reads.has(name))
+    for (const name of gone) this.#reads.delete(name)
+    for (const name of fresh) {
+      this.#reads.set(name, { service: undefined, digest: '', problems: [], records: 0, error: undefined })
+    }
+    return { fresh, gone }
+  }
+
+  /** Takes an answer of `/v1/health/service/:name`. Throws GW_REGISTRY_ANSWER or GW_REGISTRY_ACL. */
+  take(name: string, answer: ConsulAnswer): void {
+    const read = this.#reads.get(name)
+    if (read === undefined) return
+    const digest = hash('sha1', answer.text)
+    if (digest !== read.digest || answer.isFiltered) {
+      const body = parseAnswer(answer.text)
+      // Consul says that it kept something back: this emptiness is no fact about the service.
+      if (answer.isFiltered && Array.isArray(body) && body.length === 0) throw hiddenError(name, 'node:read')
+      const mapped = mapHealth(name, this.#datacentre, body, this.#mapping, read.service)
+      read.service = mapped.service
+      read.problems = mapped.problems
+      read.records = mapped.records
+      read.digest = digest
+    }
+    read.error = undefined
+  }
+
+  fail(name: string, error: GatewayError): void {
+    const read = this.#reads.get(name)
+    if (read !== undefined) read.error = error
+  }
+}
+
+/** For an answer with `X-Consul-Results-Filtered-By-ACLs` that is empty. */
+export function hiddenError(what: string, right: string): GatewayError {
+  return new GatewayError(
+    'GW_REGISTRY_ACL',
+    `Consul hides ${what} from the token (results filtered by ACLs): it lacks ${right}`,
+  )
+}

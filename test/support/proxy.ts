@@ -1,0 +1,148 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createProxy, type DataPath } from '../../plugins/proxy.ts'
+import { type LoadedConfig, loadConfig } from '../../src/config/load.ts'
+import { systemClock } from '../../src/core/duration.ts'
+import { createIdSource } from '../../src/core/ids.ts'
+import type { RequestRecord } from '../../src/core/record.ts'
+import { FILTERS, filterSchemas } from '../../src/filters/list.ts'
+import { createChains } from '../../src/filters/runner.ts'
+import { type CertificateFiles, Certificates } from '../../src/proxy/certificates.ts'
+import { createClientAddress } from '../../src/proxy/client-address.ts'
+import { createPublicServer, type PublicServer } from '../../src/proxy/public-server.ts'
+import { Upstreams } from '../../src/proxy/upstreams.ts'
+import { compileTable } from '../../src/routing/compile.ts'
+import { TableStore } from '../../src/routing/store.ts'
+import { quietLog } from './exchange.ts'
+import { waitFor } from './wait.ts'
+
+export interface ProxyOptions {
+  /** sluice.yaml after `version: 1`; static upstreams only. */
+  readonly yaml: string
+  /** Listens with TLS instead of in clear. */
+  readonly tls?: { readonly pairs: readonly CertificateFiles[]; readonly http2?: boolean }
+  readonly random?: () => number
+}
+
+/** The data path in this process: everything but registries, admin side and shutdown. */
+export interface RunningProxy {
+  /** `http://127.0.0.1:port`, without a slash at the end. */
+  readonly url: string
+  readonly port: number
+  readonly server: PublicServer
+  readonly upstreams: Upstreams
+  readonly tunnels: DataPath['tunnels']
+  readonly certificates: Certificates | undefined
+  /** One for each request that is over. */
+  readonly records: RequestRecord[]
+  /** Codes of what never became a request. */
+  readonly malformed: string[]
+  /** What the gateway warned about. */
+  readonly warnings: string[]
+  /** The record of the only request so far, or of the n-th (from 0). */
+  record(index?: number): Promise<RequestRecord>
+  /** Puts another configuration in force. */
+  swap(yaml: string): Promise<void>
+  /** Answers carry `Connection: close`, HTTP/2 clients get GOAWAY. */
+  drain(): void
+  close(): Promise<void>
+}
+
+async function load(yaml: string): Promise<LoadedConfig> {
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-proxy-'))
+  try {
+    await writeFile(join(folder, 'sluice.yaml'), `version: 1\n${yaml}\n`)
+    return await loadConfig({ path: folder, filterSchemas: filterSchemas() })
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+}
+
+/** Composes the data path as the gateway does and listens on a free port of 127.0.0.1. */
+export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
+  const config = await load(options.yaml)
+  const store = new TableStore()
+  const random = options.random ?? Math.random
+  const records: RequestRecord[] = []
+  const malformed: string[] = []
+  const warnings: string[] = []
+  const log = {
+    info: () => {},
+    warn: (fields: object, text: string) => void warnings.push(`${text} ${JSON.stringify(fields)}`),
+  }
+  const upstreams = new Upstreams({ clock: systemClock, random, log: quietLog })
+  const chains = createChains(FILTERS, { clock: systemClock, random, log })
+  let isDraining = false
+  let version = 0
+  const apply = async ({ dynamic }: LoadedConfig) => {
+    for (const spec of dynamic.routes) chains.validate(spec)
+    const previous = store.current()
+    const table = await compileTable({
+      config: dynamic,
+      declared: [],
+      registry: { services: new Map(), problems: [] },
+      version: ++version,
+      cause: 'test',
+      now: Date.now(),
+      ...(previous === undefined ? {} : { previous }),
+    })
+    upstreams.sync(table)
+    store.swap(table)
+  }
+  await apply(config)
+
+  const { limits, trustedProxies } = config.static
+  const proxy = createProxy({
+    store,
+    upstreams,
+    chains,
+    clientAddress: createClientAddress(trustedProxies),
+    limits,
+    clock: systemClock,
+    random,
+    log,
+    newId: createIdSource(),
+    onRecord: (record) => void records.push(record),
+    isDraining: () => isDraining,
+  })
+  const certificates = options.tls === undefined ? undefined : new Certificates(options.tls.pairs)
+  const scheme = certificates === undefined ? 'http' : 'https'
+  const listener = { scheme, port: 0 } as { scheme: 'http' | 'https'; port: number }
+  const server = createPublicServer({
+    host: '127.0.0.1',
+    port: 0,
+    limits,
+    ...(certificates === undefined
+      ? {}
+      : { tls: { certificates, http2: options.tls?.http2 ?? true, minVersion: 'TLSv1.2' } }),
+    ...proxy.handlers(listener),
+    onMalformed: (code) => void malformed.push(code),
+  })
+  const port = await server.listen()
+  listener.port = port
+  return {
+    url: `${scheme}://127.0.0.1:${port}`,
+    port,
+    server,
+    upstreams,
+    tunnels: proxy.tunnels,
+    certificates,
+    records,
+    malformed,
+    warnings,
+    record: (index = 0) => waitFor(() => records[index], { what: `record ${index}` }),
+    swap: async (yaml) => apply(await load(yaml)),
+    drain() {
+      isDraining = true
+      server.beginDrain()
+    },
+    async close() {
+      proxy.tunnels.destroy()
+      const closed = server.close()
+      await server.destroy()
+      await closed
+      await upstreams.close()
+    },
+  }
+}
