@@ -72,7 +72,10 @@ export class RequestWalk implements ResponseSink {
   }
 
   readonly #onClose = (): void => {
-    if (!this.#response.writableFinished) this.#abort.abort()
+    const response = this.#response
+    // Over HTTP/2 a cancelled stream is "finished", too.
+    const isWhole = isHttp2(response) ? response.writableEnded : response.writableFinished
+    if (!isWhole) this.#abort.abort()
   }
 
   start(): void {

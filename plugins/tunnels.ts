@@ -13,6 +13,9 @@ import type { Routed } from '../src/routing/table.ts'
 import { type Intake, type Listener, type ProxyDeps, prepareHeaders, recordHead, takeIn } from './intake.ts'
 import { actionAnswer, applyEdits, problemAnswer } from './local-answer.ts'
 
+/** How long a client may take to close its side after we have closed ours. ms. */
+const CLOSE_MS = 2000
+
 interface Tunnel {
   /** Ends it politely: a WebSocket client gets 1001 between two frames. */
   goAway(): void
@@ -149,7 +152,7 @@ export class Tunnels {
       this.#record(intake, response.statusCode ?? 0, outcome, undefined, result, counted)
     }
     const tunnel: Tunnel = {
-      goAway: () => client.end(),
+      goAway: () => endSoon(client),
       destroy: () => {
         client.destroy()
         upstream?.destroy()
@@ -171,7 +174,9 @@ export class Tunnels {
       response.on('data', (chunk: Buffer) => {
         counted.out += chunk.length
       })
-      response.pipe(client)
+      // Broken off: the client must not take it for complete.
+      response.on('error', () => client.destroy()).on('end', () => endSoon(client))
+      response.pipe(client, { end: false })
       return
     }
     if (answer.head !== undefined && answer.head.length > 0) {
@@ -188,8 +193,8 @@ export class Tunnels {
       counted.in += chunk.length
     })
     upstream.on('error', () => client.destroy())
-    upstream.on('close', () => client.end())
-    limitIdle(client, upstream, effectiveTimeouts(routed).idleMs)
+    upstream.on('close', () => endSoon(client))
+    limitIdle(client, upstream, effectiveTimeouts(routed).idleMs, () => finish('idle_timeout'))
     client.pipe(upstream)
     upstream.pipe(client)
   }
@@ -246,7 +251,7 @@ export class Tunnels {
     headers.set('connection', 'close')
     if (socket.writable) {
       socket.write(headText(status, '', headers.raw()), 'latin1')
-      socket.end(body)
+      endSoon(socket, body)
     } else {
       socket.destroy()
     }
@@ -287,10 +292,20 @@ export class Tunnels {
   }
 }
 
+/** Ends our side of a client's socket; the other side has to follow, or it would be kept for ever. */
+function endSoon(socket: Duplex, last?: Buffer): void {
+  socket.end(last)
+  socket.resume()
+  const timer = setTimeout(() => socket.destroy(), CLOSE_MS)
+  timer.unref()
+  socket.once('close', () => clearTimeout(timer))
+}
+
 /** Ends a tunnel in which nothing moved for so long, either way. */
-function limitIdle(client: Duplex, upstream: Duplex, idleMs: number): void {
+function limitIdle(client: Duplex, upstream: Duplex, idleMs: number, onIdle: () => void): void {
   if (idleMs === 0) return
   const timer = setTimeout(() => {
+    onIdle()
     client.destroy()
     upstream.destroy()
   }, idleMs)

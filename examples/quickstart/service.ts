@@ -18,6 +18,7 @@ const { values } = parseArgs({
   },
 })
 const agent = process.env['CONSUL_HTTP_ADDR'] ?? 'http://127.0.0.1:8500'
+const token = process.env['CONSUL_HTTP_TOKEN']
 const id = `${values.name}-${randomBytes(4).toString('hex')}`
 const checkId = `service:${id}`
 let isDraining = false
@@ -37,6 +38,7 @@ async function call(path: string, body?: unknown): Promise<void> {
   const response = await fetch(`${agent}/v1/agent/${path}`, {
     method: 'PUT',
     signal: AbortSignal.timeout(2000),
+    ...(token === undefined ? {} : { headers: { 'x-consul-token': token } }),
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   })
   await response.text()

@@ -16,8 +16,17 @@ export function receivedHeaders(request: ClientRequest): Headers {
   const raw = request.rawHeaders
   if (!isHttp2(request)) return new Headers(raw.slice())
   const fields: string[] = []
+  let cookieAt = -1
   for (let i = 0; i < raw.length; i += 2) {
-    if ((raw[i] as string).charCodeAt(0) !== 58) fields.push(raw[i] as string, raw[i + 1] as string)
+    const name = raw[i] as string
+    const value = raw[i + 1] as string
+    if (name === 'cookie' && cookieAt !== -1) {
+      // HTTP/2 sends crumbs; HTTP/1.1 knows only one Cookie field (RFC 9113 §8.2.3).
+      fields[cookieAt] += `; ${value}`
+    } else if (name.charCodeAt(0) !== 58) {
+      if (name === 'cookie') cookieAt = fields.length + 1
+      fields.push(name, value)
+    }
   }
   return new Headers(fields)
 }

@@ -131,8 +131,16 @@ function answerAndClose(socket: Duplex, code: ErrorCode): void {
 
 function writeWhenFree(socket: Duplex, code: ErrorCode): void {
   const earlier = answering(socket)
-  if (earlier === undefined || earlier === null) writeAndClose(socket, code)
-  else earlier.once('close', () => writeWhenFree(socket, code))
+  if (earlier === undefined || earlier === null) {
+    writeAndClose(socket, code)
+  } else if (earlier.req.complete) {
+    earlier.once('close', () => writeWhenFree(socket, code))
+  } else if (earlier.headersSent) {
+    // The body that this answer belongs to is what broke.
+    socket.destroy()
+  } else {
+    writeAndClose(socket, code)
+  }
 }
 
 function writeAndClose(socket: Duplex, code: ErrorCode): void {
@@ -199,8 +207,8 @@ function createApp(server: AnyServer, options: ListenerOptions): FastifyInstance
     forceCloseConnections: 'idle',
     clientErrorHandler: (error, socket) => {
       if (error.code === 'ECONNRESET') return
-      if (error.code?.startsWith('ERR_SSL') === true) {
-        // The handshake failed: whatever the client speaks, it is not waiting for HTTP in clear.
+      // The client left in the middle, or its handshake failed: nobody waits for HTTP in clear.
+      if (error.code === 'HPE_INVALID_EOF_STATE' || error.code?.startsWith('ERR_SSL') === true) {
         socket.destroy()
         return
       }

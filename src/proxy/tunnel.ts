@@ -11,6 +11,7 @@ import { effectiveRetries, effectiveTimeouts } from '../routing/explain.ts'
 import type { Routed } from '../routing/table.ts'
 import { fieldsForTry, upstreamHost } from './hop-headers.ts'
 import type { LiveUpstream } from './live-upstream.ts'
+import { classifyFailure } from './retry.ts'
 import { serverNameFor, tlsOptions } from './transport.ts'
 import type { Upstreams } from './upstreams.ts'
 
@@ -125,6 +126,12 @@ function ask(
   })
 }
 
+function connectFailureOf(thrown: unknown): { code: ErrorCode; outcome: Outcome } {
+  if (thrown instanceof GatewayError) return { code: thrown.code, outcome: 'connect_timeout' }
+  const { code, outcome } = classifyFailure(thrown, { wasWritten: false, wasAnswered: false })
+  return { code, outcome }
+}
+
 /**
  * Picks an instance, connects, and asks it to switch protocols. A failed connect goes on to the next instance;
  * once the request was sent there is no second try. On success the instance is counted in (`Upstreams.begin`):
@@ -164,7 +171,7 @@ export async function openUpgrade(
     } catch (thrown) {
       upstreams.end(upstream)
       upstreams.reportConnectFailure(upstream, errorText(thrown))
-      last = { code: 'GW_UPSTREAM_CONNECT', outcome: 'connect_failed' }
+      last = connectFailureOf(thrown)
       note(undefined, last.outcome)
       continue
     }

@@ -1,15 +1,13 @@
-import { type Clock, type Random, sleep } from '../core/duration.ts'
+import type { Clock, Random } from '../core/duration.ts'
 import type { GatewayError } from '../core/errors.ts'
 import type { ServiceInstances } from '../core/types.ts'
 import { type ConsulAnswer, type ConsulClient, parseAnswer } from './consul-client.ts'
-import { runLoop, toRegistryError } from './consul-loop.ts'
+import { type LoopOptions, runLoop, toRegistryError } from './consul-loop.ts'
 import { type MappingOptions, rosterNames } from './consul-mapping.ts'
 import { hiddenError, ServiceReads } from './consul-reads.ts'
-import { ReadQueue } from './consul-sweep.ts'
+import { ReadQueue, Sweeper } from './consul-sweep.ts'
 import { CheckTrigger } from './consul-trigger.ts'
 
-/** Finds what no check tells of: an instance without any. ms. */
-const SWEEP_MS = 30_000
 /** Back to one watch a service only well below the limit: no to and fro at the border. */
 const RETURN_RATIO = 0.8
 
@@ -44,6 +42,7 @@ export class DatacentreWatch {
   readonly #reads: ServiceReads
   readonly #watches = new Map<string, AbortController>()
   readonly #trigger = new CheckTrigger()
+  readonly #sweeper: Sweeper
   readonly #tasks = new Set<Promise<void>>()
   #plan: WatchPlan
   #stopTrigger: AbortController | undefined
@@ -60,6 +59,7 @@ export class DatacentreWatch {
     this.#options = options
     this.#deps = deps
     this.#reads = new ServiceReads(options.datacentre, deps.mapping)
+    this.#sweeper = new Sweeper(deps)
     this.#plan = options.mode === 'poll' ? 'poll' : 'each'
     this.label = options.datacentre ?? 'the agent’s datacentre'
   }
@@ -138,7 +138,7 @@ export class DatacentreWatch {
     await this.#loop(
       '/v1/catalog/services',
       mode === 'poll' ? pollInterval : undefined,
-      (answer) => this.#takeRoster(answer, queue, signal),
+      (answer, hasMoved) => this.#takeRoster(answer, hasMoved, queue, signal),
       (error) => {
         this.#rosterError = error
       },
@@ -150,7 +150,7 @@ export class DatacentreWatch {
   #loop(
     path: string,
     every: number | undefined,
-    onAnswer: (answer: ConsulAnswer) => void,
+    onAnswer: LoopOptions['onAnswer'],
     onError: (error: GatewayError) => void,
     signal: AbortSignal,
   ): Promise<void> {
@@ -161,8 +161,8 @@ export class DatacentreWatch {
         restart: () => client.tokenChanged,
         wake: () => this.#wake.signal,
         read: (index, own) => this.#get(path, index, own),
-        onAnswer: (answer) => {
-          onAnswer(answer)
+        onAnswer: (answer, hasMoved) => {
+          onAnswer(answer, hasMoved)
           onChange()
         },
         onError: (error) => {
@@ -182,7 +182,7 @@ export class DatacentreWatch {
     return answer
   }
 
-  #takeRoster(answer: ConsulAnswer, queue: ReadQueue, signal: AbortSignal): void {
+  #takeRoster(answer: ConsulAnswer, hasMoved: boolean, queue: ReadQueue, signal: AbortSignal): void {
     const all = rosterNames(parseAnswer(answer.text))
     if (all.length === 0 && answer.isFiltered) throw hiddenError('the list of services', 'service:read')
     if (this.#rosterError !== undefined) {
@@ -203,6 +203,7 @@ export class DatacentreWatch {
       for (const name of names) if (!this.#watches.has(name)) this.#follow(name, signal)
     } else {
       for (const name of this.#plan === 'poll' ? names : fresh) queue.mark(name)
+      if (hasMoved && fresh.length === 0 && gone.length === 0) this.#sweeper.soon()
     }
   }
 
@@ -230,10 +231,12 @@ export class DatacentreWatch {
     const markAll = () => {
       for (const name of this.#reads.names()) queue.mark(name)
     }
-    const onAnswer = (answer: ConsulAnswer) => {
+    const onAnswer = (answer: ConsulAnswer, hasMoved: boolean) => {
       const changes = this.#trigger.update(parseAnswer(answer.text))
       this.#triggerError = undefined
       if (changes === undefined) return markAll()
+      // Other metadata or another port wake the watch, and are not in what it answers.
+      if (hasMoved && changes.services.size === 0 && changes.nodes.size === 0) this.#sweeper.soon()
       for (const name of this.#reads.names()) {
         const isOnChangedNode = () =>
           this.#reads.service(name)?.instances.some(({ node }) => changes.nodes.has(node ?? '')) ?? true
@@ -245,14 +248,7 @@ export class DatacentreWatch {
       this.#trigger.reset()
     }
     this.#track(this.#loop('/v1/health/state/any', undefined, onAnswer, onError, own))
-    this.#track(this.#sweep(markAll, own))
-  }
-
-  async #sweep(markAll: () => void, signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      await sleep(SWEEP_MS * (0.9 + 0.2 * this.#deps.random()), signal)
-      if (!signal.aborted) markAll()
-    }
+    this.#track(this.#sweeper.run(markAll, own))
   }
 
   #follow(name: string, signal: AbortSignal): void {

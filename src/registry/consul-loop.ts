@@ -43,8 +43,11 @@ export function toRegistryError(thrown: unknown): GatewayError {
 
 export interface LoopOptions {
   read(index: number, signal: AbortSignal): Promise<ConsulAnswer>
-  /** May throw when the answer makes no sense: an error like others. */
-  onAnswer(answer: ConsulAnswer): void | Promise<void>
+  /**
+   * May throw when the answer makes no sense: an error like others. `hasMoved`: the index is another one, so
+   * something changed, seen in the answer or not.
+   */
+  onAnswer(answer: ConsulAnswer, hasMoved: boolean): void
   onError(error: GatewayError): void
   /** Set: no blocking query, but a read this often. ms. */
   readonly every?: number | undefined
@@ -68,7 +71,7 @@ export async function runLoop(
     const either = AbortSignal.any([signal, restart])
     try {
       const answer = await options.read(index, either)
-      await options.onAnswer(answer)
+      options.onAnswer(answer, answer.index !== index)
       failures = 0
       index = options.every === undefined ? nextIndex(index, answer.index) : 0
     } catch (thrown) {

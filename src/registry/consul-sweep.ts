@@ -1,8 +1,12 @@
-import { backoffMs, type Random } from '../core/duration.ts'
+import { backoffMs, type Clock, type Random, sleep } from '../core/duration.ts'
 
 const CONCURRENCY = 8
 const BACKOFF_BASE_MS = 250
 const BACKOFF_MAX_MS = 5000
+/** Finds in any case what no watch told of. ms. */
+const SWEEP_MS = 30_000
+/** Sweeps that are asked for keep this distance. ms. */
+const SWEEP_GAP_MS = 5000
 
 /**
  * Names that have to be read again, a few at a time. A name that is marked while it is read is read once more:
@@ -80,5 +84,34 @@ export class ReadQueue {
     )
     timer.unref()
     this.#timers.set(name, timer)
+  }
+}
+
+/** Has everything read again: each 30 s, and soon after somebody asked for it. */
+export class Sweeper {
+  readonly #deps: { readonly clock: Clock; readonly random: Random }
+  #asked = new AbortController()
+
+  constructor(deps: { readonly clock: Clock; readonly random: Random }) {
+    this.#deps = deps
+  }
+
+  soon(): void {
+    this.#asked.abort()
+  }
+
+  /** Resolves when the signal aborts. */
+  async run(sweep: () => void, signal: AbortSignal): Promise<void> {
+    const { clock, random } = this.#deps
+    let last = Number.NEGATIVE_INFINITY
+    this.#asked = new AbortController()
+    while (!signal.aborted) {
+      await sleep(SWEEP_MS * (0.9 + 0.2 * random()), AbortSignal.any([signal, this.#asked.signal]))
+      await sleep(Math.max(0, last + SWEEP_GAP_MS - clock.monotonic()), signal)
+      if (signal.aborted) return
+      this.#asked = new AbortController()
+      last = clock.monotonic()
+      sweep()
+    }
   }
 }

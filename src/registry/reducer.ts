@@ -45,6 +45,8 @@ interface World {
   /** Losses within the window, oldest first. */
   losses: Loss[]
   problems: readonly string[]
+  /** The registry says that nothing at all runs: what is held then has no end of its own. */
+  isEmpty: boolean
 }
 
 const EMPTY_PROBLEMS: readonly string[] = []
@@ -122,6 +124,7 @@ export class Reducer {
     }
     world.problems = snapshot.problems
     const isHolding = this.#guard(registry, world, lost, before, now)
+    this.#noteEmpty(world, now)
     for (const [name, entry] of world.entries) {
       if (entry.given === undefined && entry.instances.length === 0 && entry.held.size === 0) {
         if (entry.source === 'live') world.entries.delete(name)
@@ -151,7 +154,7 @@ export class Reducer {
   #world(registry: string): World {
     let world = this.#worlds.get(registry)
     if (world === undefined) {
-      world = { entries: new Map(), losses: [], problems: EMPTY_PROBLEMS }
+      world = { entries: new Map(), losses: [], problems: EMPTY_PROBLEMS, isEmpty: false }
       this.#worlds.set(registry, world)
     }
     return world
@@ -237,6 +240,22 @@ export class Reducer {
     return true
   }
 
+  /**
+   * A registry in which nobody is left is not believed for as long as it says so: a token that lost its rights
+   * and a wiped registry look just like that. Whoever refuses a connection is dropped all the same.
+   */
+  #noteEmpty(world: World, now: number): void {
+    const isEmpty = countUsable(world) === 0
+    if (world.isEmpty && !isEmpty) {
+      for (const entry of world.entries.values()) {
+        for (const [key, { instance }] of entry.held) {
+          entry.held.set(key, { instance, until: now + this.#deps.guard.holdFor })
+        }
+      }
+    }
+    world.isEmpty = isEmpty
+  }
+
   #hold(entry: Entry, instance: Instance, reason: string, now: number): void {
     if (entry.held.has(instance.key) || this.#deps.guard.holdFor === 0) return
     const { held: _held, ...plain } = instance
@@ -254,7 +273,7 @@ export class Reducer {
     for (const world of this.#worlds.values()) {
       for (const [name, entry] of world.entries) {
         for (const [key, held] of entry.held) {
-          if (held.until > now) continue
+          if (held.until > now || world.isEmpty) continue
           entry.held.delete(key)
           hasDropped = true
         }
@@ -282,7 +301,7 @@ export class Reducer {
     let next = Number.POSITIVE_INFINITY
     for (const world of this.#worlds.values()) {
       for (const entry of world.entries.values()) {
-        for (const held of entry.held.values()) next = Math.min(next, held.until)
+        if (!world.isEmpty) for (const held of entry.held.values()) next = Math.min(next, held.until)
         if (maxStaleness > 0 && entry.source === 'stale')
           next = Math.min(next, entry.lastGoodAt + maxStaleness)
       }

@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto'
+import { createHash, hash } from 'node:crypto'
 import { errorText, GatewayError } from '../core/errors.ts'
 import type { DynamicConfig, RouteSpec } from '../core/route.ts'
 import type { RegistryState } from '../core/types.ts'
@@ -6,7 +6,7 @@ import { buildPathIndex, type CompiledHosts, createEntry, type Entry, type PathI
 import { compareRoutes, precedenceOf } from './precedence.ts'
 import { compileServices } from './services.ts'
 import { createSlicer, type Slicer, sortSliced } from './sliced.ts'
-import type { Table } from './table.ts'
+import type { Route, Table } from './table.ts'
 
 export interface CompileInput {
   readonly config: DynamicConfig
@@ -20,6 +20,9 @@ export interface CompileInput {
   /** ms since the epoch. */
   readonly now: number
 }
+
+/** Lines hashed at a time. */
+const HASH_CHUNK = 512
 
 interface HostEntries {
   readonly entries: readonly Entry[]
@@ -73,7 +76,8 @@ async function collectEntries(
     } catch (thrown) {
       errors.push(`${spec.source}: route "${spec.name}": ${errorText(thrown)}`)
     }
-    await slicer.pause()
+    const turn = slicer.pause()
+    if (turn !== undefined) await turn
   }
   if (errors.length > 0) throw new GatewayError('GW_CONFIG_INVALID', errors.join('\n'))
   for (const spec of input.declared) {
@@ -104,7 +108,8 @@ async function groupByHost(entries: Iterable<Entry>, slicer: Slicer): Promise<Ma
       if (group === undefined) groups.set(host, [entry])
       else group.push(entry)
     }
-    await slicer.pause()
+    const turn = slicer.pause()
+    if (turn !== undefined) await turn
   }
   return groups
 }
@@ -132,8 +137,11 @@ function arrangeHosts(byHost: ReadonlyMap<string, HostEntries>): Omit<CompiledHo
   return { exact, suffixes, any: byHost.get('')?.index }
 }
 
-async function compileRoutes(input: CompileInput, before: RouteSet | undefined): Promise<RouteSet> {
-  const slicer = createSlicer()
+async function compileRoutes(
+  input: CompileInput,
+  before: RouteSet | undefined,
+  slicer: Slicer,
+): Promise<RouteSet> {
   const { entries, problems } = await collectEntries(input, before, slicer)
   const byHost = new Map<string, HostEntries>()
   for (const [host, group] of await groupByHost(entries.values(), slicer)) {
@@ -145,16 +153,28 @@ async function compileRoutes(input: CompileInput, before: RouteSet | undefined):
         ? (old as HostEntries)
         : { entries: sorted, index: buildPathIndex(sorted) },
     )
-    await slicer.pause()
+    const turn = slicer.pause()
+    if (turn !== undefined) await turn
   }
-  const ids = [...entries.values()].map((entry) => `${entry.route.spec.name} ${entry.route.contentId}`)
+  const ids: string[] = []
+  for (const { route } of entries.values()) {
+    ids.push(`${route.spec.name} ${route.contentId}`)
+    const turn = slicer.pause()
+    if (turn !== undefined) await turn
+  }
   const sortedIds = await sortSliced(ids, (a, b) => (a < b ? -1 : 1), slicer)
+  const digest = createHash('sha1')
+  for (let i = 0; i < sortedIds.length; i += HASH_CHUNK) {
+    digest.update(`${sortedIds.slice(i, i + HASH_CHUNK).join('\n')}\n`)
+    const turn = slicer.pause()
+    if (turn !== undefined) await turn
+  }
   return {
     config: input.config,
     declared: input.declared,
     entries,
     byHost,
-    contentId: hash('sha1', sortedIds.join('\n'), 'hex'),
+    contentId: digest.digest('hex'),
     problems,
     routeCount: entries.size,
     ...arrangeHosts(byHost),
@@ -167,17 +187,29 @@ const isSameRoutes = (input: CompileInput, before: RouteSet | undefined): before
   before.declared.length === input.declared.length &&
   before.declared.every((spec, i) => fullId(spec) === fullId(input.declared[i] as RouteSpec))
 
+async function routesByName(entries: RouteSet['entries'], slicer: Slicer): Promise<Map<string, Route>> {
+  const routes = new Map<string, Route>()
+  for (const [name, { route }] of entries) {
+    routes.set(name, route)
+    const turn = slicer.pause()
+    if (turn !== undefined) await turn
+  }
+  return routes
+}
+
 /**
  * Builds a table off to the side, in slices of a few ms. A change of instances alone costs O(services).
  * Throws GW_CONFIG_INVALID with one line for each route that cannot be compiled.
  */
 export async function compileTable(input: CompileInput): Promise<Table> {
   const before = input.previous?.hosts as RouteSet | undefined
-  const hosts = isSameRoutes(input, before) ? before : await compileRoutes(input, before)
+  const slicer = createSlicer()
+  const hosts = isSameRoutes(input, before) ? before : await compileRoutes(input, before, slicer)
   const routes =
     hosts === before && input.previous !== undefined
       ? input.previous.routes
-      : new Map([...hosts.entries].map(([name, entry]) => [name, entry.route]))
+      : await routesByName(hosts.entries, slicer)
+  await slicer.pause()
   const services = compileServices(input.config, routes.values(), input.registry, input.previous?.services)
   const serviceIds = [...services.values()].map((service) => `${service.name} ${service.contentId}`).sort()
   const { hostFallback, mergeSlashes } = input.config

@@ -11,7 +11,7 @@ import {
   visitHosts,
 } from './host-index.ts'
 import { normaliseHost, normaliseTarget } from './normalise.ts'
-import { comparePrecedence, compareRoutes } from './precedence.ts'
+import { comparePrecedence } from './precedence.ts'
 import { rewritePath } from './rewrite.ts'
 import type { Decision, DecisionTrace, Refusal, RequestShape, Table } from './table.ts'
 
@@ -31,14 +31,10 @@ function matchIndex(
   trace: DecisionTrace | undefined,
 ): Match {
   const match: Match = { winner: undefined, methodOnly: undefined }
+  let best = Number.POSITIVE_INFINITY
   visitCandidates(index, path, (entries) => {
-    for (const entry of entries) {
-      if (
-        trace === undefined &&
-        match.winner !== undefined &&
-        compareRoutes(match.winner.route, entry.route) < 0
-      )
-        return
+    for (const { entry, rank } of entries) {
+      if (trace === undefined && best < rank) return
       const failed = entry.conditions(request, query)
       if (failed === METHOD_FAILED) {
         match.methodOnly ??= []
@@ -52,29 +48,25 @@ function matchIndex(
         })
         continue
       }
-      const loser = noteRanking(match.winner, entry, trace)
-      if (loser !== entry) match.winner = entry
+      if (trace !== undefined && match.winner !== undefined) noteRanking(match.winner, entry, trace)
+      if (rank < best) {
+        match.winner = entry
+        best = rank
+      }
     }
   })
   return match
 }
 
-/** Says which of the two loses and, when traced, by which rule. */
-function noteRanking(
-  winner: Entry | undefined,
-  entry: Entry,
-  trace: DecisionTrace | undefined,
-): Entry | undefined {
-  if (winner === undefined) return undefined
+/** Which of the two loses, and by which rule. */
+function noteRanking(winner: Entry, entry: Entry, trace: DecisionTrace): void {
   const [order, rule] = comparePrecedence(winner.route, entry.route)
-  const loser = order <= 0 ? entry : winner
-  const better = loser === entry ? winner : entry
-  trace?.candidates.push({
+  const [better, loser] = order <= 0 ? [winner, entry] : [entry, winner]
+  trace.candidates.push({
     route: loser.route.spec.name,
     result: 'outranked',
     reason: `by ${better.route.spec.name}: ${rule}`,
   })
-  return loser
 }
 
 /** Tries the hosts from most to least specific; without `hostFallback` only the best one counts. */

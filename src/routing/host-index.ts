@@ -12,18 +12,31 @@ export interface Entry {
   readonly regex: RE2JS | undefined
 }
 
+/** An entry at its place in one host's order: 0 goes before everything else. */
+export interface Ranked {
+  readonly entry: Entry
+  readonly rank: number
+}
+
+/** Below this many children they are compared one by one: no substring, no hash. */
+const FEW = 8
+
 /** One path segment of the trie. Lists are in order of rank. */
 interface Node {
-  readonly children: Map<string, Node>
+  /** Literal segments and where they lead, side by side. */
+  readonly names: string[]
+  readonly nodes: Node[]
+  /** The same by name, when there are many. */
+  byName: Map<string, Node> | undefined
   param: Node | undefined
-  exact: Entry[] | undefined
-  prefix: Entry[] | undefined
+  exact: Ranked[] | undefined
+  prefix: Ranked[] | undefined
 }
 
 /** All routes of one host pattern. */
 export interface PathIndex {
   readonly root: Node
-  readonly regexes: readonly Entry[]
+  readonly regexes: readonly Ranked[]
   readonly size: number
 }
 
@@ -41,7 +54,9 @@ export interface CompiledHosts extends HostIndex {
 }
 
 const createNode = (): Node => ({
-  children: new Map(),
+  names: [],
+  nodes: [],
+  byName: undefined,
   param: undefined,
   exact: undefined,
   prefix: undefined,
@@ -78,15 +93,39 @@ export function createEntry(route: Route): Entry {
   }
 }
 
+function childOf(node: Node, segment: string): Node {
+  const known = node.names.indexOf(segment)
+  if (known !== -1) return node.nodes[known] as Node
+  const child = createNode()
+  node.names.push(segment)
+  node.nodes.push(child)
+  if (node.names.length > FEW) {
+    node.byName ??= new Map(node.names.map((name, i) => [name, node.nodes[i] as Node]))
+    node.byName.set(segment, child)
+  }
+  return child
+}
+
+/** The child for the segment of `path` from `start` to `end`. */
+function findChild(node: Node, path: string, start: number, end: number): Node | undefined {
+  if (node.byName !== undefined) return node.byName.get(path.slice(start, end))
+  const { names } = node
+  for (let i = 0; i < names.length; i++) {
+    const name = names[i] as string
+    if (name.length === end - start && path.startsWith(name, start)) return node.nodes[i]
+  }
+  return undefined
+}
+
 /** Builds the index of one host from entries in order of rank. */
 export function buildPathIndex(entries: readonly Entry[]): PathIndex {
   const root = createNode()
-  const regexes: Entry[] = []
-  for (const entry of entries) {
+  const regexes: Ranked[] = []
+  entries.forEach((entry, rank) => {
     const { spec } = entry.route
     if (entry.regex !== undefined) {
-      regexes.push(entry)
-      continue
+      regexes.push({ entry, rank })
+      return
     }
     let node = root
     for (const segment of patternSegments(spec)) {
@@ -94,22 +133,17 @@ export function buildPathIndex(entries: readonly Entry[]): PathIndex {
         node.param ??= createNode()
         node = node.param
       } else {
-        let child = node.children.get(segment)
-        if (child === undefined) {
-          child = createNode()
-          node.children.set(segment, child)
-        }
-        node = child
+        node = childOf(node, segment)
       }
     }
     if (spec.match.path.kind === 'exact') {
       node.exact ??= []
-      node.exact.push(entry)
+      node.exact.push({ entry, rank })
     } else {
       node.prefix ??= []
-      node.prefix.push(entry)
+      node.prefix.push({ entry, rank })
     }
-  }
+  })
   return { root, regexes, size: entries.length }
 }
 
@@ -120,14 +154,14 @@ export function buildPathIndex(entries: readonly Entry[]): PathIndex {
 export function visitCandidates(
   index: PathIndex,
   path: string,
-  visit: (entries: readonly Entry[]) => void,
+  visit: (entries: readonly Ranked[]) => void,
 ): void {
   walk(index.root, path, 1, visit)
-  for (const entry of index.regexes) if (entry.regex?.matches(path) === true) visit([entry])
+  for (const ranked of index.regexes) if (ranked.entry.regex?.matches(path) === true) visit([ranked])
 }
 
 /** `start`: where the next segment begins; past the end when the path is used up. */
-function walk(node: Node, path: string, start: number, visit: (entries: readonly Entry[]) => void): void {
+function walk(node: Node, path: string, start: number, visit: (entries: readonly Ranked[]) => void): void {
   if (node.prefix !== undefined) visit(node.prefix)
   if (start > path.length || path.length === 1) {
     if (node.exact !== undefined) visit(node.exact)
@@ -135,8 +169,8 @@ function walk(node: Node, path: string, start: number, visit: (entries: readonly
   }
   let end = path.indexOf('/', start)
   if (end === -1) end = path.length
-  if (node.children.size > 0) {
-    const child = node.children.get(path.slice(start, end))
+  if (node.names.length > 0) {
+    const child = findChild(node, path, start, end)
     if (child !== undefined) walk(child, path, end + 1, visit)
   }
   // An empty segment is no value for a parameter.
