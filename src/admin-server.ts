@@ -17,6 +17,8 @@ export interface AdminServerOptions {
     | undefined
   readonly context: AdminContext
   readonly log: { error(fields: object, text: string): void }
+  /** Adds to the application before its routes. */
+  readonly prepare?: (app: FastifyInstance) => void
 }
 
 /** The admin side: API, probes, metrics, page, embedded registry. */
@@ -82,7 +84,11 @@ export function createAdminApp(options: AdminServerOptions): FastifyInstance {
     hasClientCertificates: options.tls?.clientCa !== undefined,
   })
   answerProblems(app, options.log)
-  for (const routes of ADMIN_ROUTES) routes(app)
+  options.prepare?.(app)
+  // As a plugin: it waits for what `prepare` registered.
+  void app.register(async (own) => {
+    for (const routes of ADMIN_ROUTES) routes(own)
+  })
   return app
 }
 

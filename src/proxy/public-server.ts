@@ -116,7 +116,8 @@ const REASONS: Readonly<Record<number, string>> = {
 }
 
 /** The answer under way on a socket, if there is one. */
-const answering = (socket: Duplex) => (socket as Duplex & { _httpMessage?: ServerResponse | null })._httpMessage
+const answering = (socket: Duplex) =>
+  (socket as Duplex & { _httpMessage?: ServerResponse | null })._httpMessage
 
 const answered = new WeakSet<Duplex>()
 
@@ -165,7 +166,10 @@ function writeAndClose(socket: Duplex, code: ErrorCode): void {
 function refuseStream(response: Http2ServerResponse, code: ErrorCode): void {
   const { status } = errorEntry(code)
   const body = problemBody(code, 'none')
-  response.writeHead(status, { 'content-type': 'application/problem+json', ...(status === 405 ? { allow: '' } : {}) })
+  response.writeHead(status, {
+    'content-type': 'application/problem+json',
+    ...(status === 405 ? { allow: '' } : {}),
+  })
   response.end(body)
 }
 

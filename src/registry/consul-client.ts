@@ -31,6 +31,8 @@ export interface ConsulAnswer {
   readonly index: number
   /** `X-Consul-LastContact`, ms. */
   readonly lagMs: number | undefined
+  /** False: the server knows of none (`X-Consul-KnownLeader`). */
+  readonly hasLeader: boolean
   /** `X-Consul-Results-Filtered-By-ACLs` (Consul 1.11 and newer). */
   readonly isFiltered: boolean
   readonly text: string
@@ -109,6 +111,7 @@ export class ConsulClient {
     return {
       index: Number(headers['x-consul-index']) || 0,
       lagMs: lag === undefined ? undefined : Number(lag),
+      hasLeader: headers['x-consul-knownleader'] !== 'false',
       isFiltered: headers['x-consul-results-filtered-by-acls'] === 'true',
       text,
     }

@@ -4,7 +4,7 @@ import type { ServiceInstances } from '../core/types.ts'
 import { type ConsulAnswer, type ConsulClient, parseAnswer } from './consul-client.ts'
 import { type LoopOptions, runLoop, toRegistryError } from './consul-loop.ts'
 import { type MappingOptions, rosterNames } from './consul-mapping.ts'
-import { hiddenError, ServiceReads } from './consul-reads.ts'
+import { hiddenError, leaderlessError, ServiceReads } from './consul-reads.ts'
 import { ReadQueue, Sweeper } from './consul-sweep.ts'
 import { CheckTrigger } from './consul-trigger.ts'
 
@@ -184,6 +184,7 @@ export class DatacentreWatch {
 
   #takeRoster(answer: ConsulAnswer, hasMoved: boolean, queue: ReadQueue, signal: AbortSignal): void {
     const all = rosterNames(parseAnswer(answer.text))
+    if (!answer.hasLeader && (this.isKnown || all.length === 0)) throw leaderlessError()
     if (all.length === 0 && answer.isFiltered) throw hiddenError('the list of services', 'service:read')
     if (this.#rosterError !== undefined) {
       this.#epoch++
@@ -232,6 +233,7 @@ export class DatacentreWatch {
       for (const name of this.#reads.names()) queue.mark(name)
     }
     const onAnswer = (answer: ConsulAnswer, hasMoved: boolean) => {
+      if (!answer.hasLeader) throw leaderlessError()
       const changes = this.#trigger.update(parseAnswer(answer.text))
       this.#triggerError = undefined
       if (changes === undefined) return markAll()

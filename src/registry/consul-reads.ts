@@ -88,6 +88,8 @@ export class ServiceReads {
   take(name: string, answer: ConsulAnswer): void {
     const read = this.#reads.get(name)
     if (read === undefined) return
+    if (!answer.hasLeader && (read.service !== undefined || answer.text.trim() === '[]'))
+      throw leaderlessError()
     const digest = hash('sha1', answer.text)
     if (digest !== read.digest || answer.isFiltered) {
       const body = parseAnswer(answer.text)
@@ -113,5 +115,17 @@ export function hiddenError(what: string, right: string): GatewayError {
   return new GatewayError(
     'GW_REGISTRY_ACL',
     `Consul hides ${what} from the token (results filtered by ACLs): it lacks ${right}`,
+  )
+}
+
+/**
+ * For an answer without a leader when there is an older one, or when it is empty. A server that starts again
+ * answers `stale` reads before it has its log back: what it does not list may well be there. And without a
+ * leader nothing can have changed.
+ */
+export function leaderlessError(): GatewayError {
+  return new GatewayError(
+    'GW_REGISTRY_UNREACHABLE',
+    'the Consul servers have no leader; what was read before stays in use',
   )
 }

@@ -52,7 +52,10 @@ describe('the client leaves', () => {
       }),
     )
     const gateway = await proxy(oneRoute([server.port]))
-    for (const framing of ['Content-Length: 100\r\n\r\nabc', 'Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n']) {
+    for (const framing of [
+      'Content-Length: 100\r\n\r\nabc',
+      'Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n',
+    ]) {
       const client = rawClient(gateway.port)
       client.send(`POST / HTTP/1.1\r\nHost: a.example\r\n${framing}`)
       await waitFor(() => events.includes('data'))

@@ -38,7 +38,9 @@ async function listener(fields = '', own: Parameters<typeof oneRoute>[1] = {}) {
 describe('requests', () => {
   test('end-to-end fields pass with case, order and duplicates', async () => {
     const { send } = await listener()
-    const { lines } = await send('X-One: 1\r\nCookie: a=b; c=d\r\nx-TWO: a\r\nX-Two: b\r\nAuthorization: Basic eA==\r\n')
+    const { lines } = await send(
+      'X-One: 1\r\nCookie: a=b; c=d\r\nx-TWO: a\r\nX-Two: b\r\nAuthorization: Basic eA==\r\n',
+    )
     expect(lines.slice(lines.indexOf('X-One: 1')).slice(0, 5)).toEqual([
       'X-One: 1',
       'Cookie: a=b; c=d',

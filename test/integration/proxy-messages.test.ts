@@ -40,12 +40,15 @@ describe('bodies', () => {
     })
   })
 
-  test.each([0, 1, 65_536, 3_000_000])('a body of %i bytes comes back whole, length declared', async (size) => {
-    const { gateway } = await behind(httpServer((request, response) => request.pipe(response)))
-    const body = Buffer.alloc(size, 'ab')
-    const response = await fetch(gateway.url, { method: 'PUT', body })
-    expect(Buffer.from(await response.arrayBuffer()).equals(body)).toBe(true)
-  })
+  test.each([0, 1, 65_536, 3_000_000])(
+    'a body of %i bytes comes back whole, length declared',
+    async (size) => {
+      const { gateway } = await behind(httpServer((request, response) => request.pipe(response)))
+      const body = Buffer.alloc(size, 'ab')
+      const response = await fetch(gateway.url, { method: 'PUT', body })
+      expect(Buffer.from(await response.arrayBuffer()).equals(body)).toBe(true)
+    },
+  )
 
   test('a chunked request arrives chunk by chunk, without a length', async () => {
     const seen: string[] = []
@@ -151,7 +154,10 @@ describe('answers without a body', () => {
   ] as const)('%s %i leaves the connection ready for the next request', async (method, status, length) => {
     const { gateway } = await behind(
       httpServer((_request, response) => {
-        response.writeHead(status, { etag: '"1"', ...(length === undefined ? {} : { 'content-length': length }) })
+        response.writeHead(status, {
+          etag: '"1"',
+          ...(length === undefined ? {} : { 'content-length': length }),
+        })
         response.end()
       }),
     )
@@ -273,7 +279,9 @@ describe('one connection', () => {
 
   test('carries many requests, with and without bodies, and the service sees few connections', async () => {
     const { server, gateway } = await behind(
-      httpServer((request, response) => void textOf(request).then((body) => response.end(request.url + body))),
+      httpServer(
+        (request, response) => void textOf(request).then((body) => response.end(request.url + body)),
+      ),
     )
     const client = rawClient(gateway.port)
     for (let i = 0; i < 100; i++) {

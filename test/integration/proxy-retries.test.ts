@@ -152,7 +152,9 @@ describe('limits', () => {
         service: 'retries: { on: [gateway-error], attempts: 5 }\nmaxConnections: 200',
       }),
     )
-    const statuses = await Promise.all(Array.from({ length: 100 }, async () => (await fetch(gateway.url)).status))
+    const statuses = await Promise.all(
+      Array.from({ length: 100 }, async () => (await fetch(gateway.url)).status),
+    )
     expect(new Set(statuses)).toEqual(new Set([503]))
     expect(asked.length).toBeLessThan(260)
     expect(gateway.upstreams.serviceStats()[0]).toMatchObject({ inFlight: 0, retrying: 0 })
@@ -174,7 +176,9 @@ describe('limits', () => {
 
   test('sockets and queue full: 503 with Retry-After, the others are served', async () => {
     const release: (() => void)[] = []
-    const server = await opened(httpServer((_request, response) => void release.push(() => response.end('ok'))))
+    const server = await opened(
+      httpServer((_request, response) => void release.push(() => response.end('ok'))),
+    )
     const gateway = await proxy(oneRoute([server.port], { service: 'maxConnections: 1\nmaxPending: 1' }))
     const first = fetch(gateway.url)
     const second = fetch(gateway.url)
@@ -205,7 +209,9 @@ describe('the table changes under way', () => {
   })
 
   test('requests that wait for a socket of an instance that leaves go to another one', async () => {
-    const old = await opened(httpServer((_request, response) => void setTimeout(() => response.end('old'), 50)))
+    const old = await opened(
+      httpServer((_request, response) => void setTimeout(() => response.end('old'), 50)),
+    )
     const next = await opened(httpServer((_request, response) => response.end('new')))
     const gateway = await proxy(oneRoute([old.port], { service: 'maxConnections: 1' }))
     const running = Array.from({ length: 5 }, () => fetch(gateway.url, { method: 'POST', body: 'x' }))

@@ -182,7 +182,9 @@ describe('limits', () => {
 
   test('a long target: 414; long headers: 431; many headers: 431', async () => {
     const gateway = await proxy(
-      oneRoute([(await echo()).port], { top: 'limits: { urlBytes: 100B, headerBytes: 1000B, headerCount: 5 }' }),
+      oneRoute([(await echo()).port], {
+        top: 'limits: { urlBytes: 100B, headerBytes: 1000B, headerCount: 5 }',
+      }),
     )
     const get = (target: string, fields: string) =>
       rawExchange(gateway.port, `GET ${target} HTTP/1.1\r\n${HEAD}${fields}\r\n`)
@@ -221,7 +223,9 @@ describe('limits', () => {
   })
 
   test('an idle connection is closed', async () => {
-    const gateway = await proxy(oneRoute([(await echo()).port], { top: 'limits: { keepAliveTimeout: 100ms }' }))
+    const gateway = await proxy(
+      oneRoute([(await echo()).port], { top: 'limits: { keepAliveTimeout: 100ms }' }),
+    )
     const client = rawClient(gateway.port)
     client.send(`GET / HTTP/1.1\r\n${HEAD}\r\n`)
     await client.answers(1)

@@ -52,17 +52,20 @@ describe('towards clients', () => {
     }
   })
 
-  test.each([true, false])('renewed files serve new connections, open ones live on (HTTP/2: %s)', async (http2) => {
-    const files = await opened(tlsFiles('old.example'))
-    const gateway = await proxy({ yaml: RESPOND, tls: { pairs: [files], http2 } })
-    const before = await tlsTo(gateway.port, undefined)
-    expect(await ask(before)).toMatch(/^HTTP\/1.1 200/)
-    await files.renew('new.example')
-    expect(gateway.certificates?.reload()).toEqual([])
-    expect(nameOf(await tlsTo(gateway.port, undefined))).toBe('new.example')
-    expect(nameOf(await tlsTo(gateway.port, 'new.example'))).toBe('new.example')
-    expect(await ask(before)).toMatch(/^HTTP\/1.1 200/)
-  })
+  test.each([true, false])(
+    'renewed files serve new connections, open ones live on (HTTP/2: %s)',
+    async (http2) => {
+      const files = await opened(tlsFiles('old.example'))
+      const gateway = await proxy({ yaml: RESPOND, tls: { pairs: [files], http2 } })
+      const before = await tlsTo(gateway.port, undefined)
+      expect(await ask(before)).toMatch(/^HTTP\/1.1 200/)
+      await files.renew('new.example')
+      expect(gateway.certificates?.reload()).toEqual([])
+      expect(nameOf(await tlsTo(gateway.port, undefined))).toBe('new.example')
+      expect(nameOf(await tlsTo(gateway.port, 'new.example'))).toBe('new.example')
+      expect(await ask(before)).toMatch(/^HTTP\/1.1 200/)
+    },
+  )
 
   test('files that do not fit together are reported, and the old pair serves on', async () => {
     const files = await opened(tlsFiles('old.example'))

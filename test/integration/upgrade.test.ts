@@ -14,7 +14,10 @@ const { opened, proxy, later } = useCleanups()
 
 /** A WebSocket service that echoes; `refuse` may answer the upgrade itself. */
 async function echoService(
-  options: { perMessageDeflate?: boolean; refuse?: (request: IncomingMessage, socket: Socket) => boolean } = {},
+  options: {
+    perMessageDeflate?: boolean
+    refuse?: (request: IncomingMessage, socket: Socket) => boolean
+  } = {},
 ) {
   const requests: IncomingMessage[] = []
   const wss = new WebSocketServer({
@@ -56,7 +59,9 @@ async function echoed(socket: WebSocket, text: string): Promise<string> {
 }
 
 /** What `ws` says of a refused upgrade: status and body. */
-async function refusal(socket: WebSocket): Promise<{ status: number | undefined; body: string; headers: object }> {
+async function refusal(
+  socket: WebSocket,
+): Promise<{ status: number | undefined; body: string; headers: object }> {
   const [, response] = (await once(socket, 'unexpected-response')) as [unknown, IncomingMessage]
   let body = ''
   for await (const chunk of response) body += String(chunk)

@@ -7,7 +7,13 @@ import { CheckTrigger } from '../../../src/registry/consul-trigger.ts'
 
 const never = new AbortController().signal
 const clock = { now: () => 0, monotonic: () => 0 }
-const answer = (index: number): ConsulAnswer => ({ index, lagMs: 0, isFiltered: false, text: '' })
+const answer = (index: number): ConsulAnswer => ({
+  index,
+  lagMs: 0,
+  hasLeader: true,
+  isFiltered: false,
+  text: '',
+})
 
 /** Runs a loop over scripted answers; gives the indexes that it asked with. */
 async function asked(script: (number | 'error')[]): Promise<number[]> {
