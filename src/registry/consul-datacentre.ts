@@ -4,7 +4,7 @@ import type { ServiceInstances } from '../core/types.ts'
 import { type ConsulAnswer, type ConsulClient, parseAnswer } from './consul-client.ts'
 import { type LoopOptions, runLoop, toRegistryError } from './consul-loop.ts'
 import { type MappingOptions, rosterNames } from './consul-mapping.ts'
-import { hiddenError, leaderlessError, ServiceReads } from './consul-reads.ts'
+import { emptyListError, Freshness, ServiceReads } from './consul-reads.ts'
 import { ReadQueue, Sweeper } from './consul-sweep.ts'
 import { CheckTrigger } from './consul-trigger.ts'
 
@@ -40,6 +40,7 @@ export class DatacentreWatch {
   readonly #options: DatacentreOptions
   readonly #deps: DatacentreDeps
   readonly #reads: ServiceReads
+  readonly #freshness: Freshness
   readonly #watches = new Map<string, AbortController>()
   readonly #trigger = new CheckTrigger()
   readonly #sweeper: Sweeper
@@ -48,7 +49,7 @@ export class DatacentreWatch {
   #stopTrigger: AbortController | undefined
   /** Aborts to end the back-offs: Consul is there again. */
   #wake = new AbortController()
-  #rosterSize: number | undefined
+  #isKnown = false
   #rosterError: GatewayError | undefined
   #triggerError: GatewayError | undefined
   #epoch = 0
@@ -58,7 +59,8 @@ export class DatacentreWatch {
   constructor(options: DatacentreOptions, deps: DatacentreDeps) {
     this.#options = options
     this.#deps = deps
-    this.#reads = new ServiceReads(options.datacentre, deps.mapping)
+    this.#reads = new ServiceReads(options.datacentre, deps.mapping, deps.clock)
+    this.#freshness = new Freshness(deps.clock)
     this.#sweeper = new Sweeper(deps)
     this.#plan = options.mode === 'poll' ? 'poll' : 'each'
     this.label = options.datacentre ?? 'the agent’s datacentre'
@@ -79,7 +81,7 @@ export class DatacentreWatch {
 
   /** The roster was read at least once. */
   get isKnown(): boolean {
-    return this.#rosterSize !== undefined
+    return this.#isKnown
   }
 
   /** Everything was read once, or failed. */
@@ -118,11 +120,6 @@ export class DatacentreWatch {
   /** Records that were left out, and what smells of a token with too few rights. */
   problems(): string[] {
     const problems = this.#reads.problems()
-    if (this.#rosterSize === 0) {
-      problems.push(
-        `${this.label}: the list of services is empty, not even consul is in it: the token lacks service:read?`,
-      )
-    }
     if (this.#reads.isHollow) {
       problems.push(
         `${this.label}: the list has ${this.#reads.size} services but 0 instances in all: the token lacks node:read?`,
@@ -184,15 +181,16 @@ export class DatacentreWatch {
 
   #takeRoster(answer: ConsulAnswer, hasMoved: boolean, queue: ReadQueue, signal: AbortSignal): void {
     const all = rosterNames(parseAnswer(answer.text))
-    if (!answer.hasLeader && (this.isKnown || all.length === 0)) throw leaderlessError()
-    if (all.length === 0 && answer.isFiltered) throw hiddenError('the list of services', 'service:read')
+    this.#freshness.check(answer, all.length === 0)
+    // Consul itself is a service: an empty list is one that was kept back, or one from before the start was over.
+    if (all.length === 0) throw emptyListError()
     if (this.#rosterError !== undefined) {
       this.#epoch++
       this.#wake.abort()
       this.#wake = new AbortController()
     }
     this.#rosterError = undefined
-    this.#rosterSize = all.length
+    this.#isKnown = true
     const names = new Set(all.filter((name) => this.#deps.isWanted(name)))
     const { fresh, gone } = this.#reads.retain(names)
     for (const name of gone) {
@@ -232,8 +230,9 @@ export class DatacentreWatch {
     const markAll = () => {
       for (const name of this.#reads.names()) queue.mark(name)
     }
+    const freshness = new Freshness(this.#deps.clock)
     const onAnswer = (answer: ConsulAnswer, hasMoved: boolean) => {
-      if (!answer.hasLeader) throw leaderlessError()
+      freshness.check(answer, false)
       const changes = this.#trigger.update(parseAnswer(answer.text))
       this.#triggerError = undefined
       if (changes === undefined) return markAll()

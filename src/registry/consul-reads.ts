@@ -1,10 +1,46 @@
 import { hash } from 'node:crypto'
+import type { Clock } from '../core/duration.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { ServiceInstances } from '../core/types.ts'
 import { type ConsulAnswer, parseAnswer } from './consul-client.ts'
 import { type MappingOptions, mapHealth } from './consul-mapping.ts'
 
+/** An answer older than what is known is believed once it was the same for so long. ms. */
+const BEHIND_MS = 3000
+
+/**
+ * Refuses answers that are older than what is known: a server that starts again answers before it has its log
+ * back, and what it does not list may well be there. Only Consul that lost its data stays behind.
+ */
+export class Freshness {
+  readonly #clock: Clock
+  #index = 0
+  #behindSince: number | undefined
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** Throws GW_REGISTRY_UNREACHABLE for an answer without a leader or from before the last one. */
+  check(answer: ConsulAnswer, isEmpty: boolean): void {
+    const isFirst = this.#index === 0
+    if (!answer.hasLeader && (!isFirst || isEmpty)) throw notYet('the Consul servers have no leader')
+    if (answer.index < this.#index) {
+      const now = this.#clock.monotonic()
+      this.#behindSince ??= now
+      if (now - this.#behindSince < BEHIND_MS) throw notYet('Consul answers with older data')
+    }
+    this.#behindSince = undefined
+    this.#index = Math.max(1, answer.index)
+  }
+}
+
+function notYet(why: string): GatewayError {
+  return new GatewayError('GW_REGISTRY_UNREACHABLE', `${why}; what was read before stays in use`)
+}
+
 interface ServiceRead {
+  readonly freshness: Freshness
   service: ServiceInstances | undefined
   /** Of the answer's text; an answer that did not change is not parsed. */
   digest: string
@@ -19,8 +55,10 @@ export class ServiceReads {
   readonly #reads = new Map<string, ServiceRead>()
   readonly #datacentre: string | undefined
   readonly #mapping: MappingOptions
+  readonly #clock: Clock
 
-  constructor(datacentre: string | undefined, mapping: MappingOptions) {
+  constructor(datacentre: string | undefined, mapping: MappingOptions, clock: Clock) {
+    this.#clock = clock
     this.#datacentre = datacentre
     this.#mapping = mapping
   }
@@ -79,12 +117,20 @@ export class ServiceReads {
     const fresh = [...names].filter((name) => !this.#reads.has(name))
     for (const name of gone) this.#reads.delete(name)
     for (const name of fresh) {
-      this.#reads.set(name, { service: undefined, digest: '', problems: [], records: 0, error: undefined })
+      const freshness = new Freshness(this.#clock)
+      this.#reads.set(name, {
+        freshness,
+        service: undefined,
+        digest: '',
+        problems: [],
+        records: 0,
+        error: undefined,
+      })
     }
     return { fresh, gone }
   }
 
-  /** Takes an answer of `/v1/health/service/:name`. Throws GW_REGISTRY_ANSWER or GW_REGISTRY_ACL. */
+  /** Takes an answer of `/v1/health/service/:name`. Throws GW_REGISTRY_UNREACHABLE, _ANSWER or _ACL. */
   take(name: string, answer: ConsulAnswer): void {
     const read = this.#reads.get(name)
     if (read === undefined) return
@@ -94,7 +140,7 @@ export class ServiceReads {
     if (digest !== read.digest || answer.isFiltered) {
       const body = parseAnswer(answer.text)
       // Consul says that it kept something back: this emptiness is no fact about the service.
-      if (answer.isFiltered && Array.isArray(body) && body.length === 0) throw hiddenError(name, 'node:read')
+      if (answer.isFiltered && Array.isArray(body) && body.length === 0) throw hiddenError(name)
       const mapped = mapHealth(name, this.#datacentre, body, this.#mapping, read.service)
       read.service = mapped.service
       read.problems = mapped.problems
@@ -110,22 +156,17 @@ export class ServiceReads {
   }
 }
 
-/** For an answer with `X-Consul-Results-Filtered-By-ACLs` that is empty. */
-export function hiddenError(what: string, right: string): GatewayError {
+function hiddenError(name: string): GatewayError {
   return new GatewayError(
     'GW_REGISTRY_ACL',
-    `Consul hides ${what} from the token (results filtered by ACLs): it lacks ${right}`,
+    `Consul hides ${name} from the token (results filtered by ACLs): it lacks node:read`,
   )
 }
 
-/**
- * For an answer without a leader when there is an older one, or when it is empty. A server that starts again
- * answers `stale` reads before it has its log back: what it does not list may well be there. And without a
- * leader nothing can have changed.
- */
-export function leaderlessError(): GatewayError {
+/** For a roster with nothing in it. */
+export function emptyListError(): GatewayError {
   return new GatewayError(
-    'GW_REGISTRY_UNREACHABLE',
-    'the Consul servers have no leader; what was read before stays in use',
+    'GW_REGISTRY_ACL',
+    'the list of services is empty, not even consul is in it: the token lacks service:read?',
   )
 }

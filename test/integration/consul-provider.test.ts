@@ -299,9 +299,11 @@ describe('ACL', () => {
     expect(watched.snapshot()?.problems).toEqual([])
   })
 
-  test('no token at all: the missing right is named', async () => {
+  test('no token at all: an empty list is not believed, and the missing right is named', async () => {
     const watched = watch(consul.url)
-    await waitFor(() => watched.snapshot()?.problems.some((line) => line.includes('lacks service:read?')))
+    await waitFor(() => watched.status()?.lastError?.message.includes('lacks service:read?'))
+    expect(watched.status()).toMatchObject({ state: 'failed', lastError: { code: 'GW_REGISTRY_ACL' } })
+    expect(watched.snapshots).toEqual([])
   })
 
   test('an unknown token is an error with its own code, and no empty snapshot', async () => {
@@ -326,6 +328,7 @@ describe('ACL', () => {
     // The new one sees nothing: reads that block with the old one would not notice for a whole wait (55 s).
     const blind = await consul.createPolicy('blind', 'key_prefix "x" { policy = "read" }')
     writeFileSync(tokenFile, await consul.createToken(blind))
-    await waitFor(() => watched.snapshot()?.problems.some((line) => line.includes('lacks service:read?')))
+    await waitFor(() => watched.status()?.lastError?.message.includes('lacks service:read?'))
+    expect(ids(watched, 'web'), 'what was read stays').toEqual(['w1', 'w2'])
   })
 })

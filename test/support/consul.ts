@@ -125,6 +125,8 @@ export interface TestCluster {
   followers(): Promise<ClusterNode[]>
   /** SIGKILL for the leader; gives the node that was it. */
   killLeader(): Promise<ClusterNode>
+  /** SIGKILL for one. */
+  kill(url: string): Promise<void>
   stop(): Promise<void>
 }
 
@@ -185,6 +187,9 @@ export async function startConsulCluster(): Promise<TestCluster> {
       const { node, process } = await leader()
       await process.kill9()
       return node
+    },
+    async kill(url) {
+      await members.find(({ node }) => node.url === url)?.process.kill9()
     },
     stop,
   }
