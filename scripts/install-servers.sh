@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the integration tests talk to: redis-server and openssl from the machine's own Debian release, and
+# What the integration tests talk to: redis-server, openssl and chromium from the machine's own Debian release, and
 # Consul 1.8.7 from Debian bullseye (the last release that has it), unpacked into .cache, not installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,6 +20,7 @@ has_consul() {
 missing=()
 command -v redis-server >/dev/null || missing+=(redis-server)
 command -v openssl >/dev/null || missing+=(openssl)
+command -v chromium >/dev/null || missing+=(chromium)
 [ ${#missing[@]} -eq 0 ] && has_consul && exit 0
 command -v apt-get >/dev/null || fail 'needs apt-get (Debian or a relative of it)'
 

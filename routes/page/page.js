@@ -89,7 +89,7 @@ function showTopology({ gateway, registries, services }) {
   const table =
     gateway.table === undefined ? 'no table yet' : `table ${gateway.table}, ${gateway.routes} routes`
   $('state').textContent =
-    `${gateway.version} · ${gateway.state} · ${table} · up since ${ago(gateway.startedAt)}`
+    `${gateway.version} · ${gateway.state} · ${table} · up for ${Math.round((Date.now() - gateway.startedAt) / 1000)} s`
   $('state').className = gateway.state === 'ready' ? 'good' : 'warn'
   $('registry-rows').replaceChildren(
     ...registries.map(({ name, type, status }) =>
