@@ -16,7 +16,8 @@ function counting(limit: number): Transform {
   return new Transform({
     transform(chunk: Buffer, _, done) {
       left -= chunk.length
-      if (left < 0) done(new GatewayError('GW_UPSTREAM_PROTOCOL', `the answer is larger than ${limit} bytes`))
+      if (left < 0)
+        done(new GatewayError('GW_UPSTREAM_RESPONSE_TOO_LARGE', `the answer is larger than ${limit} bytes`))
       else done(null, chunk)
     },
   })
@@ -53,12 +54,11 @@ export const sizeLimit = defineFilter({
         ? {}
         : {
             outbound(_, response) {
-              if (response.isLocal) return
+              if (response.isLocal) return undefined
               const declared = Number(response.headers.get('content-length') ?? 0)
-              if (declared > responseBody) {
-                throw new GatewayError('GW_UPSTREAM_PROTOCOL', `the answer declares ${declared} bytes`)
-              }
+              if (declared > responseBody) return { status: 502, code: 'GW_UPSTREAM_RESPONSE_TOO_LARGE' }
               response.transforms.push(counting(responseBody))
+              return undefined
             },
           }),
     }

@@ -134,8 +134,7 @@ export class ServiceReads {
   take(name: string, answer: ConsulAnswer): void {
     const read = this.#reads.get(name)
     if (read === undefined) return
-    if (!answer.hasLeader && (read.service !== undefined || answer.text.trim() === '[]'))
-      throw leaderlessError()
+    read.freshness.check(answer, answer.text.trim() === '[]')
     const digest = hash('sha1', answer.text)
     if (digest !== read.digest || answer.isFiltered) {
       const body = parseAnswer(answer.text)
