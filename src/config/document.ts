@@ -191,6 +191,15 @@ export class ConfigDocument {
         ),
       ]
     }
+    const number = issue.errors
+      .flat()
+      .find((inner) => inner.code === 'invalid_value' && inner.values[0] === 0)
+    if (typeof number?.input === 'number') {
+      // A duration or a size: the only ones that take a text or a plain 0.
+      return [
+        this.problem(path, `${number.input} has no unit`, 'write it with its unit: 250ms, 15s; 64KiB, 10MB'),
+      ]
+    }
     const depth = (inner: readonly z.core.$ZodIssue[]) =>
       Math.max(
         0,
