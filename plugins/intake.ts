@@ -5,7 +5,7 @@ import { parseTraceparent } from '../src/core/ids.ts'
 import type { RequestRecord } from '../src/core/record.ts'
 import type { Chains } from '../src/filters/runner.ts'
 import type { createClientAddress } from '../src/proxy/client-address.ts'
-import { authorityOfRequest, type ClientRequest, receivedHeaders } from '../src/proxy/client-side.ts'
+import { authorityOfRequest, type ClientRequest, isHttp2, receivedHeaders } from '../src/proxy/client-side.ts'
 import { setForwarded } from '../src/proxy/forwarded.ts'
 import { cleanRequestHeaders } from '../src/proxy/hop-headers.ts'
 import type { Upstreams } from '../src/proxy/upstreams.ts'
@@ -72,7 +72,16 @@ export interface Intake {
 
 const REQUEST_ID = /^[\w.:/+=-]{1,128}$/
 
-function limitProblem(target: string, headers: Headers, limits: ProxyDeps['limits']): ErrorCode | undefined {
+/** `HTTP/0.9` and an `HTTP/2.0` in clear get through Node's parser. */
+const VERSIONS: ReadonlySet<string> = new Set(['1.0', '1.1'])
+
+function limitProblem(
+  request: ClientRequest,
+  target: string,
+  headers: Headers,
+  limits: ProxyDeps['limits'],
+): ErrorCode | undefined {
+  if (!isHttp2(request) && !VERSIONS.has(request.httpVersion)) return 'GW_REQUEST_MALFORMED'
   if (target.length > limits.urlBytes) return 'GW_REQUEST_URL_TOO_LONG'
   if (headers.size > limits.headerCount) return 'GW_REQUEST_HEADERS_TOO_LARGE'
   let bytes = 0
@@ -93,7 +102,7 @@ export function takeIn(request: ClientRequest, listener: Listener, deps: ProxyDe
   const method = request.method ?? ''
   const target = request.url ?? ''
   const table = deps.store.current()
-  const problem = table === undefined ? 'GW_GATEWAY_DRAINING' : limitProblem(target, headers, deps.limits)
+  const problem = table === undefined ? 'GW_GATEWAY_DRAINING' : limitProblem(request, target, headers, deps.limits)
   const decision: Decision =
     problem !== undefined || table === undefined
       ? { kind: 'refuse', code: problem ?? 'GW_GATEWAY_INTERNAL' }

@@ -1,3 +1,4 @@
+import { cookieValue } from '../routing/conditions.ts'
 import type { PickRequest } from './exchange.ts'
 
 /**
@@ -30,13 +31,4 @@ function readSource(source: string, request: PickRequest): string | undefined {
     default:
       return undefined
   }
-}
-
-function cookieValue(header: string | undefined, name: string): string | undefined {
-  if (header === undefined) return undefined
-  for (const pair of header.split(';')) {
-    const equals = pair.indexOf('=')
-    if (equals !== -1 && pair.slice(0, equals).trim() === name) return pair.slice(equals + 1).trim()
-  }
-  return undefined
 }

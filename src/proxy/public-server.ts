@@ -137,11 +137,17 @@ function writeWhenFree(socket: Duplex, code: ErrorCode): void {
   } else if (earlier.req.complete) {
     earlier.once('close', () => writeWhenFree(socket, code))
   } else if (earlier.headersSent) {
-    // The body that this answer belongs to is what broke.
-    socket.destroy()
+    // The body that this answer belongs to is what broke. A refusal is already written; let it out.
+    cutOff(socket)
   } else {
     writeAndClose(socket, code)
   }
+}
+
+/** Sends what was written, then destroys. */
+function cutOff(socket: Duplex): void {
+  socket.once('finish', () => socket.destroy())
+  socket.end()
 }
 
 function writeAndClose(socket: Duplex, code: ErrorCode): void {

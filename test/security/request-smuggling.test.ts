@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { oneRoute, useCleanups } from '../support/cleanup.ts'
 import type { RunningProxy } from '../support/proxy.ts'
 import { parseAnswers, rawClient } from '../support/raw.ts'
+import { rawServer } from '../support/scripted-server.ts'
 import { waitFor } from '../support/wait.ts'
 import { type WireTap, wireTap } from '../support/wire.ts'
 
@@ -103,6 +104,7 @@ describe('chunks that can be read in two ways never become a second request', ()
     ['a bare CR in an extension', `5;a\rb\r\nhello\r\n0\r\n\r\n${HIDDEN}`],
     ['more bytes than announced', `5\r\nhelloXX\r\n0\r\n\r\n${HIDDEN}`],
     ['a bare LF after the data', `5\r\nhello\n0\r\n\r\n${HIDDEN}`],
+    ['a length as a trailer', `5\r\nhello\r\n0\r\nContent-Length: 60\r\n\r\n${HIDDEN}`],
     ['a space before the size', ` 5\r\nhello\r\n0\r\n\r\n${HIDDEN}`],
   ])('%s', async (_name, body) => {
     const statuses = await attack(chunked(body))
@@ -112,9 +114,9 @@ describe('chunks that can be read in two ways never become a second request', ()
 
   test('extensions and trailers that are well formed end here', async () => {
     const client = rawClient(gateway.port)
-    client.send(chunked('5;a="b;c"\r\nhello\r\n0\r\nContent-Length: 40\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n'))
+    client.send(chunked('5;a="b"\r\nhello\r\n0\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n'))
     expect((await client.answers(1))[0]?.status).toBe(200)
-    expect(tap.seen()).not.toMatch(/a="b|Content-Length|6\.6\.6\.6/)
+    expect(tap.seen()).not.toMatch(/a="b|6\.6\.6\.6/)
     client.socket.destroy()
   })
 })
@@ -140,6 +142,14 @@ describe('what is well framed stays one request', () => {
     client.socket.destroy()
   })
 
+  test.each(['HTTP/0.9', 'HTTP/1.2', 'HTTP/3.0'])('%s is no version of ours', async (version) => {
+    const client = rawClient(gateway.port)
+    client.send(`GET /public ${version}\r\nHost: a.example\r\n\r\n`)
+    expect((await client.answers(1))[0]?.status).toBe(400)
+    expect(tap.seen()).toBe('')
+    client.socket.destroy()
+  })
+
   test('the rest of a body that was refused is no request', async () => {
     await gateway.swap(oneRoute([tap.port], { route: 'maxBody: 10B' }))
     const client = rawClient(gateway.port)
@@ -152,7 +162,7 @@ describe('what is well framed stays one request', () => {
 
   test('an answer of the service with two framings does not reach the next client', async () => {
     const evil = await opened(
-      (await import('../support/scripted-server.ts')).rawServer((socket) =>
+      rawServer((socket) =>
         socket.write(
           'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil',
         ),
