@@ -102,7 +102,8 @@ export function takeIn(request: ClientRequest, listener: Listener, deps: ProxyDe
   const method = request.method ?? ''
   const target = request.url ?? ''
   const table = deps.store.current()
-  const problem = table === undefined ? 'GW_GATEWAY_DRAINING' : limitProblem(request, target, headers, deps.limits)
+  const problem =
+    table === undefined ? 'GW_GATEWAY_DRAINING' : limitProblem(request, target, headers, deps.limits)
   const decision: Decision =
     problem !== undefined || table === undefined
       ? { kind: 'refuse', code: problem ?? 'GW_GATEWAY_INTERNAL' }

@@ -21,11 +21,18 @@ interface Histogram {
 interface RouteCell {
   readonly duration: Histogram
   readonly upstream: Histogram
-  /** By `service method class`. */
-  readonly requests: Map<string, { labels: Record<string, string>; value: number }>
+  /** By service and method, then by class of status: nothing is put together for a request. */
+  readonly requests: Map<string, Map<string, Counter[]>>
+  /** Series in `requests`. */
+  series: number
   readonly outcomes: Map<string, number>
   bytesIn: number
   bytesOut: number
+}
+
+interface Counter {
+  readonly labels: Record<string, string>
+  value: number
 }
 
 interface Sample {
@@ -51,8 +58,9 @@ function observe(histogram: Histogram, ms: number): void {
   }
 }
 
-function classOf(status: number): string {
-  return CLASSES[Math.floor(status / 100) - 1] ?? '5xx'
+function classIndex(status: number): number {
+  const index = Math.floor(status / 100) - 1
+  return index < 0 || index >= CLASSES.length ? CLASSES.length - 1 : index
 }
 
 /**
@@ -78,20 +86,7 @@ export class RequestMetrics {
   record(record: RequestRecord): void {
     const cell = this.#cell(record.route ?? NO_ROUTE)
     const method = KNOWN_METHODS.has(record.method) ? record.method : OTHER
-    const code = classOf(record.status)
-    const key = `${record.service ?? ''} ${method} ${code}`
-    let counter = cell.requests.get(key)
-    if (counter === undefined) {
-      if (this.#series >= this.#maxSeries) {
-        this.#overflows++
-        counter = this.#overflowCounter()
-      } else {
-        this.#series++
-        counter = { labels: { service: record.service ?? '', method, code_class: code }, value: 0 }
-        cell.requests.set(key, counter)
-      }
-    }
-    counter.value++
+    this.#counter(cell, record.service ?? '', method, classIndex(record.status)).value++
     cell.outcomes.set(record.outcome, (cell.outcomes.get(record.outcome) ?? 0) + 1)
     cell.bytesIn += record.bytesIn
     cell.bytesOut += record.bytesOut
@@ -105,7 +100,7 @@ export class RequestMetrics {
   keepOnly(routes: { has(name: string): boolean }): void {
     for (const [name, cell] of this.#routes) {
       if (name === NO_ROUTE || name === OTHER || routes.has(name)) continue
-      this.#series -= cell.requests.size
+      this.#series -= cell.series
       this.#routes.delete(name)
     }
   }
@@ -122,6 +117,7 @@ export class RequestMetrics {
       duration: createHistogram(),
       upstream: createHistogram(),
       requests: new Map(),
+      series: 0,
       outcomes: new Map(),
       bytesIn: 0,
       bytesOut: 0,
@@ -130,14 +126,21 @@ export class RequestMetrics {
     return cell
   }
 
-  #overflowCounter() {
-    const { requests } = this.#cell(OTHER)
-    let counter = requests.get(OTHER)
-    if (counter === undefined) {
-      counter = { labels: { service: OTHER, method: OTHER, code_class: OTHER }, value: 0 }
-      requests.set(OTHER, counter)
+  #counter(cell: RouteCell, service: string, method: string, index: number): Counter {
+    const known = cell.requests.get(service)?.get(method)?.[index]
+    if (known !== undefined) return known
+    if (this.#series >= this.#maxSeries) {
+      this.#overflows++
+      return this.#overflowCounter()
     }
-    return counter
+    this.#series++
+    return createCounter(cell, { service, method, code_class: CLASSES[index] as string }, index)
+  }
+
+  #overflowCounter(): Counter {
+    const cell = this.#cell(OTHER)
+    const known = cell.requests.get(OTHER)?.get(OTHER)?.[0]
+    return known ?? createCounter(cell, { service: OTHER, method: OTHER, code_class: OTHER }, 0)
   }
 
   /** Makes the metrics part of a registry; they are read only when it is scraped. */
@@ -148,7 +151,7 @@ export class RequestMetrics {
     }
     add('sluice_requests_total', 'Requests by route, service, method and class of status.', 'counter', () =>
       this.#each((route, cell) =>
-        [...cell.requests.values()].map(({ labels, value }) => ({ labels: { route, ...labels }, value })),
+        countersOf(cell).map(({ labels, value }) => ({ labels: { route, ...labels }, value })),
       ),
     )
     add('sluice_request_outcomes_total', 'Requests by how they ended.', 'counter', () =>
@@ -175,6 +178,28 @@ export class RequestMetrics {
   #each(make: (route: string, cell: RouteCell) => Sample[]): Sample[] {
     return [...this.#routes].flatMap(([route, cell]) => make(route, cell))
   }
+}
+
+function createCounter(
+  cell: RouteCell,
+  labels: { service: string; method: string; code_class: string },
+  index: number,
+): Counter {
+  const { service, method } = labels
+  const byMethod = cell.requests.get(service) ?? new Map<string, Counter[]>()
+  cell.requests.set(service, byMethod)
+  const counters = byMethod.get(method) ?? []
+  byMethod.set(method, counters)
+  const counter: Counter = { labels, value: 0 }
+  counters[index] = counter
+  cell.series++
+  return counter
+}
+
+function countersOf(cell: RouteCell): Counter[] {
+  return [...cell.requests.values()].flatMap((byMethod) =>
+    [...byMethod.values()].flatMap((counters) => counters.filter((counter) => counter !== undefined)),
+  )
 }
 
 function samples(name: string, route: string, histogram: Histogram): Sample[] {

@@ -14,7 +14,7 @@ import {
   writeHead,
   writeInformational,
 } from '../src/proxy/client-side.ts'
-import type { ForwardResult, RequestBody, ResponseSink } from '../src/proxy/exchange.ts'
+import type { Departure, ForwardResult, RequestBody, ResponseSink } from '../src/proxy/exchange.ts'
 import { forward } from '../src/proxy/forward.ts'
 import { authorityOf } from '../src/proxy/transport.ts'
 import type { Routed } from '../src/routing/table.ts'
@@ -29,6 +29,26 @@ const LINGER_BYTES = 1024 * 1024
 /** A request without instances to answer it may be tried again after this. s. */
 const UNKNOWN_SERVICE_RETRY_S = 2
 
+/** An AbortController and its signal cost more than everything else that is made for a request. */
+class ClientDeparture implements Departure {
+  aborted = false
+  #listener: (() => void) | undefined
+
+  addEventListener(_type: 'abort', listener: () => void): void {
+    this.#listener = listener
+  }
+
+  removeEventListener(): void {
+    this.#listener = undefined
+  }
+
+  abort(): void {
+    if (this.aborted) return
+    this.aborted = true
+    this.#listener?.()
+  }
+}
+
 /** The way of one request through the gateway; also the sink of its answer. */
 export class RequestWalk implements ResponseSink {
   readonly #request: ClientRequest
@@ -36,7 +56,7 @@ export class RequestWalk implements ResponseSink {
   readonly #listener: Listener
   readonly #deps: ProxyDeps
   readonly #intake: Intake
-  readonly #abort = new AbortController()
+  readonly #departure = new ClientDeparture()
   #chain: Chain = EMPTY_CHAIN
   #ctx: FilterContext | undefined
   #wantsContinue: boolean
@@ -75,7 +95,7 @@ export class RequestWalk implements ResponseSink {
     const response = this.#response
     // Over HTTP/2 a cancelled stream is "finished", too.
     const isWhole = isHttp2(response) ? response.writableEnded : response.writableFinished
-    if (!isWhole) this.#abort.abort()
+    if (!isWhole) this.#departure.abort()
   }
 
   start(): void {
@@ -206,7 +226,7 @@ export class RequestWalk implements ResponseSink {
         clientIp,
         body,
         sink: this,
-        signal: this.#abort.signal,
+        signal: this.#departure,
       },
       this.#deps.upstreams,
       this.#deps,
@@ -234,7 +254,7 @@ export class RequestWalk implements ResponseSink {
         } else if (!this.#isOverLimit) {
           this.#isOverLimit = true
           this.#request.unpipe(counted)
-          this.#abort.abort()
+          this.#departure.abort()
         }
       },
     })
@@ -293,7 +313,7 @@ export class RequestWalk implements ResponseSink {
       this.#send(answer.status, answer.headers)
       this.#out.end(reply.body)
       // Not now: undici's parser is at work below us.
-      queueMicrotask(() => this.#abort.abort())
+      queueMicrotask(() => this.#departure.abort())
       return
     }
     const isBodiless = this.#intake.method === 'HEAD' || answer.status === 204 || answer.status === 304

@@ -18,6 +18,8 @@ type Network = readonly [ipaddr.IPv4 | ipaddr.IPv6, number]
 
 /** Longer chains are an attack or a loop; the walk stops there. */
 const MAX_HOPS = 32
+/** Peers remembered at a time. */
+const MAX_KNOWN_PEERS = 4096
 
 /**
  * Reads the client's address from the socket's peer and, only if that is one of `trusted` (CIDR or single
@@ -30,12 +32,19 @@ export function createClientAddress(
   trusted: readonly string[],
 ): (peerIp: string, headers: Headers) => ClientAddress {
   const networks = trusted.map(parseNetwork)
+  // The same peers send again and again.
+  const known = new Map<string, ClientAddress>()
   return (peerIp, headers) => {
-    const peer = parseAddress(peerIp)
-    const clientIp = peer?.toString() ?? peerIp
-    if (peer === undefined || !isIn(peer, networks)) {
-      return { clientIp, isTrustedPeer: false, proto: undefined, host: undefined }
+    let peer = known.get(peerIp)
+    if (peer === undefined) {
+      const address = parseAddress(peerIp)
+      const isTrustedPeer = address !== undefined && isIn(address, networks)
+      peer = { clientIp: address?.toString() ?? peerIp, isTrustedPeer, proto: undefined, host: undefined }
+      if (known.size >= MAX_KNOWN_PEERS) known.clear()
+      known.set(peerIp, peer)
     }
+    if (!peer.isTrustedPeer) return peer
+    const { clientIp } = peer
     const forwarded = headers.has('x-forwarded-for') ? undefined : headers.get('forwarded')
     return forwarded === undefined
       ? fromXForwarded(clientIp, headers, networks)

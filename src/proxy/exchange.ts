@@ -32,6 +32,13 @@ export interface ResponseSink {
   abort(): void
 }
 
+/** Whether and when the client left: as much of an AbortSignal as an exchange needs. */
+export interface Departure {
+  readonly aborted: boolean
+  addEventListener(type: 'abort', listener: () => void, options?: { once?: boolean }): void
+  removeEventListener(type: 'abort', listener: () => void): void
+}
+
 /** One request to forward. */
 export interface Exchange {
   readonly routed: Routed
@@ -45,7 +52,7 @@ export interface Exchange {
   readonly body: RequestBody
   readonly sink: ResponseSink
   /** Aborts when the client leaves: the upstream request is cancelled, the outcome is `client_gone`. */
-  readonly signal: AbortSignal
+  readonly signal: Departure
 }
 
 /** One try, for log, metrics and explain. ms since the exchange began. */

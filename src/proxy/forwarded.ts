@@ -1,4 +1,3 @@
-import { isIPv6 } from 'node:net'
 import type { Headers } from '../core/headers.ts'
 
 /** What the forwarding headers say about one request. */
@@ -10,7 +9,7 @@ export interface ForwardedInfo {
   readonly isTrustedPeer: boolean
   /** The client's own scheme: a trusted peer's word, else our listener's. */
   readonly scheme: 'http' | 'https'
-  /** The Host that the client asked for, with its port if it named one. */
+  /** The Host that the client asked for, normalised, with its port if it named one. */
   readonly host: string
   /** Port of our listener. */
   readonly port: number
@@ -55,14 +54,17 @@ export function setForwarded(headers: Headers, info: ForwardedInfo): void {
 
 /** The port the client named; else what its scheme means; a trusted peer's scheme hides our own port. */
 function forwardedPort(info: ForwardedInfo): string {
-  const named = /:(\d{1,5})$/.exec(info.host)
-  if (named?.[1] !== undefined) return named[1]
+  const { host } = info
+  const colon = host.lastIndexOf(':')
+  // Not inside the brackets of an IPv6 address.
+  if (colon !== -1 && !host.endsWith(']')) return host.slice(colon + 1)
   if (info.isTrustedPeer) return info.scheme === 'https' ? '443' : '80'
   return String(info.port)
 }
 
 function forwardedElement(info: ForwardedInfo): string {
-  const node = isIPv6(info.peerIp) ? `"[${info.peerIp}]"` : info.peerIp
-  const host = /^[\w.-]+$/.test(info.host) ? info.host : `"${info.host.replace(/[\\"]/g, '\\$&')}"`
+  const node = info.peerIp.includes(':') ? `"[${info.peerIp}]"` : info.peerIp
+  // A normalised host needs quotes only for its port or brackets (RFC 7239 §4).
+  const host = info.host.includes(':') ? `"${info.host}"` : info.host
   return `for=${node};host=${host};proto=${info.scheme}`
 }

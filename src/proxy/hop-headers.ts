@@ -101,7 +101,8 @@ function refuseAmbiguousFraming(headers: Headers): void {
 
 function removeConnectionNamed(headers: Headers): void {
   const connection = headers.get('connection')
-  if (connection === undefined) return
+  // Nearly always one of these, and what they name goes anyway.
+  if (connection === undefined || connection === 'keep-alive' || connection === 'close') return
   for (const part of connection.split(',')) {
     const name = part.trim().toLowerCase()
     if (name !== '' && !NEVER_BY_CONNECTION.has(name)) headers.delete(name)

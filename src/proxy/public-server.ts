@@ -15,10 +15,12 @@ import {
 import { createServer as createHttpsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import type { TLSSocket } from 'node:tls'
 import { type FastifyInstance, type FastifyServerFactory, fastify } from 'fastify'
 import { type ErrorCode, errorEntry, problemBody } from '../core/errors.ts'
 import type { Certificates } from './certificates.ts'
 import type { ClientRequest, ClientResponse } from './client-side.ts'
+import { closeSilent } from './silent-connections.ts'
 
 /** Limits on one listener. ms, bytes. */
 export interface ListenerLimits {
@@ -62,6 +64,8 @@ export interface PublicServer {
   destroy(): Promise<number>
 }
 
+/** An offer to go on in another version of HTTP, alone or in a list. */
+const OTHER_HTTP = /(?:^|,)\s*(?:h2c?|http)(?![\w-])/i
 /** Streams of one HTTP/2 connection at a time. */
 const MAX_STREAMS = 250
 /** How long a refused client may take to close its connection. ms. */
@@ -88,7 +92,7 @@ function createNodeServer(options: ListenerOptions): AnyServer {
     noDelay: true,
     // HTTP/2 in clear is not offered: a client that asks for it goes on in HTTP/1.1 (RFC 9110 §7.8). Not in a
     // list either: an instance that took it up would answer requests which nothing here has looked at.
-    shouldUpgradeCallback: (request) => !/(?:^|,)\s*h2c?\s*(?:,|$)/i.test(request.headers.upgrade ?? ''),
+    shouldUpgradeCallback: (request) => !OTHER_HTTP.test(request.headers.upgrade ?? ''),
   }
   if (tls === undefined) return createServer(http)
   const secure = { ...http, ...tls.certificates.tlsOptions(), minVersion: tls.minVersion }
@@ -247,17 +251,26 @@ export function createPublicServer(options: ListenerOptions): PublicServer {
   const server = createNodeServer(options)
   attach(server, options)
   const app = createApp(server, options)
+  const { tls } = options
   const sockets = new Set<Socket>()
   const sessions = new Set<ServerHttp2Session>()
   server.on('connection', (socket: Socket) => {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
   })
+  /** Where HTTP/1 is spoken: over TLS that is not the socket which `connection` brings. */
+  const speakers = tls === undefined ? sockets : new Set<Socket>()
+  if (tls !== undefined) {
+    server.on('secureConnection', (socket: TLSSocket) => {
+      if (socket.alpnProtocol === 'h2') return
+      speakers.add(socket)
+      socket.once('close', () => speakers.delete(socket))
+    })
+  }
   server.on('session', (session: ServerHttp2Session) => {
     sessions.add(session)
     session.once('close', () => sessions.delete(session))
   })
-  const { tls } = options
   tls?.certificates.onChange(() => {
     const secure = server as unknown as { setSecureContext(options: object): void }
     secure.setSecureContext({ ...tls.certificates.tlsOptions(), minVersion: tls.minVersion })
@@ -275,8 +288,10 @@ export function createPublicServer(options: ListenerOptions): PublicServer {
     },
     async close() {
       for (const session of sessions) session.close()
+      const since = performance.now()
       const closeIdle = () => {
         if ('closeIdleConnections' in server) server.closeIdleConnections()
+        closeSilent(speakers, performance.now() - since)
       }
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       closeIdle()

@@ -85,7 +85,8 @@ export function createPool(instance: Instance, policy: ServicePolicy): Pool {
     keepAliveTimeout: Math.max(1, policy.keepAliveMs),
     keepAliveMaxTimeout: Math.max(1, policy.keepAliveMs),
     keepAliveTimeoutThreshold: KEEP_ALIVE_MARGIN_MS,
-    clientTtl: CLIENT_TTL_MS,
+    // The pool looks at each of its sockets for this, with every request: only where DNS can change.
+    ...(isIP(instance.address) === 0 ? { clientTtl: CLIENT_TTL_MS } : {}),
     maxHeaderSize: MAX_HEADER_BYTES,
     // Each request brings its own; these hold for nothing but a mistake.
     headersTimeout: 0,
