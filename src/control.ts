@@ -4,6 +4,7 @@ import { errorText, GatewayError } from './core/errors.ts'
 import type { DynamicConfig, RouteSpec } from './core/route.ts'
 import type { RegistryState } from './core/types.ts'
 import { compileTable } from './routing/compile.ts'
+import { createSlicer } from './routing/sliced.ts'
 import type { TableStore } from './routing/store.ts'
 import type { Table } from './routing/table.ts'
 
@@ -175,7 +176,7 @@ export class ControlPlane {
     try {
       const declared = this.#deps.declaredRoutes(registry)
       const previous = store.current()
-      if (config !== this.#validated) for (const spec of config.routes) this.#deps.validateFilters(spec)
+      if (config !== this.#validated) await this.#validate(config)
       this.#validated = config
       const declaredRoutes = declared.routes.filter((spec) => this.#isValidDeclared(spec))
       const table = await compileTable({
@@ -203,6 +204,14 @@ export class ControlPlane {
       if (isStrict) throw thrown
     } finally {
       this.#lastBuiltAt = clock.monotonic()
+    }
+  }
+
+  async #validate(config: DynamicConfig): Promise<void> {
+    const slicer = createSlicer()
+    for (const spec of config.routes) {
+      this.#deps.validateFilters(spec)
+      await slicer.pause()
     }
   }
 

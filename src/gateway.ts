@@ -204,9 +204,10 @@ export class Gateway {
   }
 
   async #stop(): Promise<void> {
-    const { supervisor, snapshot, upstreams } = this.#parts
+    const { supervisor, snapshot, upstreams, loader } = this.#parts
     this.#watchAbort.abort()
     await this.#watching
+    await loader.close()
     await supervisor.stop()
     await snapshot?.flush()
     await upstreams.close()

@@ -3,12 +3,13 @@ import { createLogs, type Logs } from '../plugins/log.ts'
 import { Metrics } from '../plugins/metrics.ts'
 import { createProxy, type DataPath } from '../plugins/proxy.ts'
 import { type AdminParts, tablesOf, topologyOf } from './admin-context.ts'
-import { type LoadedConfig, loadConfig } from './config/load.ts'
+import type { LoadedConfig } from './config/load.ts'
+import { ConfigLoader } from './config-loader.ts'
 import { ControlPlane } from './control.ts'
 import { type Clock, type Random, systemClock } from './core/duration.ts'
 import { createIdSource } from './core/ids.ts'
 import type { GatewayState } from './core/views.ts'
-import { FILTERS, filterSchemas } from './filters/list.ts'
+import { FILTERS } from './filters/list.ts'
 import { createChains } from './filters/runner.ts'
 import { Listeners } from './listeners.ts'
 import { createProviders } from './providers.ts'
@@ -48,18 +49,20 @@ export interface Parts extends AdminParts {
   readonly listeners: Listeners
   readonly supervisor: Supervisor
   readonly snapshot: SnapshotWriter | undefined
+  readonly loader: ConfigLoader
   readonly registryTypes: ReadonlyMap<string, string>
 }
 
-function createLoader(
-  { path, env, config }: GatewayOptions,
+/** Reads the files again and notes whether a restart is needed. */
+function createLoad(
+  loader: ConfigLoader,
+  { config }: GatewayOptions,
   life: Life,
   { log }: Logs,
 ): (overlay?: ReadonlyMap<string, string>) => Promise<LoadedConfig> {
   return async (overlay) => {
-    const schemas = filterSchemas()
-    if (overlay !== undefined) return loadConfig({ path, env, filterSchemas: schemas, overlay })
-    const loaded = await loadConfig({ path, env, filterSchemas: schemas })
+    if (overlay !== undefined) return loader.load(overlay)
+    const loaded = await loader.load()
     if (loaded.staticHash !== life.latestStaticHash && loaded.staticHash !== config.staticHash) {
       log.warn({}, 'the static part of the configuration changed: restart to apply it')
     }
@@ -92,7 +95,8 @@ export function createParts(options: GatewayOptions): Parts {
   const life: Life = { state: 'starting', hasSnapshot: false, latestStaticHash: options.config.staticHash }
   const logs = createLogs(config.log, random)
   const { log } = logs
-  const load = createLoader(options, life, logs)
+  const loader = new ConfigLoader({ path: options.path, env: options.env, log })
+  const load = createLoad(loader, options, life, logs)
   const events = new EventHub(clock.now)
   const store = new TableStore(clock.now)
   const chains = createChains(FILTERS, {
@@ -193,6 +197,7 @@ export function createParts(options: GatewayOptions): Parts {
     listeners,
     supervisor,
     snapshot,
+    loader,
     registryTypes: providers.types,
   }
   announce(parts)

@@ -17,7 +17,8 @@ import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import { type FastifyInstance, type FastifyServerFactory, fastify } from 'fastify'
-import { type ErrorCode, errorEntry, problemBody } from '../core/errors.ts'
+import { type ErrorCode, problemBody } from '../core/errors.ts'
+import { answerAndClose, refuseStream } from './bare-answer.ts'
 import type { Certificates } from './certificates.ts'
 import type { ClientRequest, ClientResponse } from './client-side.ts'
 import { closeSilent } from './silent-connections.ts'
@@ -68,8 +69,6 @@ export interface PublicServer {
 const OTHER_HTTP = /(?:^|,)\s*(?:h2c?|http)(?![\w-])/i
 /** Streams of one HTTP/2 connection at a time. */
 const MAX_STREAMS = 250
-/** How long a refused client may take to close its connection. ms. */
-const CLOSE_MS = 2000
 /** How often a closing server looks for connections that have become idle. ms. */
 const SWEEP_MS = 100
 /** RFC 9113 §6.8: this id in a GOAWAY means "no stream is refused yet, but open no new ones". */
@@ -112,77 +111,6 @@ const CLIENT_ERRORS: Readonly<Record<string, ErrorCode>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 'GW_REQUEST_TIMEOUT',
 }
 
-const REASONS: Readonly<Record<number, string>> = {
-  400: 'Bad Request',
-  405: 'Method Not Allowed',
-  408: 'Request Timeout',
-  431: 'Request Header Fields Too Large',
-}
-
-/** The answer under way on a socket, if there is one. */
-const answering = (socket: Duplex) =>
-  (socket as Duplex & { _httpMessage?: ServerResponse | null })._httpMessage
-
-const answered = new WeakSet<Duplex>()
-
-/**
- * An answer on a bare socket, for what is no request; then the connection is closed. An earlier request of the
- * same connection gets its answer first: these bytes within it would be read as part of it.
- */
-function answerAndClose(socket: Duplex, code: ErrorCode): void {
-  answered.add(socket)
-  writeWhenFree(socket, code)
-}
-
-function writeWhenFree(socket: Duplex, code: ErrorCode): void {
-  const earlier = answering(socket)
-  if (earlier === undefined || earlier === null) {
-    writeAndClose(socket, code)
-  } else if (earlier.req.complete) {
-    earlier.once('close', () => writeWhenFree(socket, code))
-  } else if (earlier.headersSent) {
-    // The body that this answer belongs to is what broke. A refusal is already written; let it out.
-    cutOff(socket)
-  } else {
-    writeAndClose(socket, code)
-  }
-}
-
-/** Sends what was written, then destroys. */
-function cutOff(socket: Duplex): void {
-  socket.once('finish', () => socket.destroy())
-  socket.end()
-}
-
-function writeAndClose(socket: Duplex, code: ErrorCode): void {
-  if (!socket.writable) {
-    socket.destroy()
-    return
-  }
-  const { status } = errorEntry(code)
-  const body = problemBody(code, 'none')
-  const allow = status === 405 ? 'Allow: \r\n' : ''
-  socket.end(
-    `HTTP/1.1 ${status} ${REASONS[status] ?? 'Error'}\r\nContent-Type: application/problem+json\r\n${allow}` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-  )
-  // A client that does not close its side would keep the socket for ever.
-  const timer = setTimeout(() => socket.destroy(), CLOSE_MS)
-  timer.unref()
-  socket.once('close', () => clearTimeout(timer))
-}
-
-/** The same over HTTP/2. */
-function refuseStream(response: Http2ServerResponse, code: ErrorCode): void {
-  const { status } = errorEntry(code)
-  const body = problemBody(code, 'none')
-  response.writeHead(status, {
-    'content-type': 'application/problem+json',
-    ...(status === 405 ? { allow: '' } : {}),
-  })
-  response.end(body)
-}
-
 function attach(server: AnyServer, options: ListenerOptions): void {
   const { limits } = options
   if (limits.connections > 0) server.maxConnections = limits.connections
@@ -208,6 +136,7 @@ function attach(server: AnyServer, options: ListenerOptions): void {
 }
 
 function createApp(server: AnyServer, options: ListenerOptions): FastifyInstance {
+  const answered = new WeakSet<Socket>()
   const app = fastify({
     serverFactory: ((handler) => {
       server.on('request', handler)
@@ -228,6 +157,7 @@ function createApp(server: AnyServer, options: ListenerOptions): FastifyInstance
       }
       // The parser complains again with each further piece.
       if (answered.has(socket)) return
+      answered.add(socket)
       const code = CLIENT_ERRORS[error.code ?? ''] ?? 'GW_REQUEST_MALFORMED'
       options.onMalformed(code)
       answerAndClose(socket, code)

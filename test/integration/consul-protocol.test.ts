@@ -35,7 +35,12 @@ async function fake(answer: (path: string, dc: string | null) => FakeAnswer): Pr
   const blocked = new Set<() => void>()
   const reply = (request: IncomingMessage, response: ServerResponse) => {
     const url = new URL(request.url ?? '', 'http://consul')
-    const { status = 200, body = [], headers = {}, isDead } = answer(url.pathname, url.searchParams.get('dc'))
+    const {
+      status = 200,
+      body = [],
+      headers = {},
+      isDead,
+    } = answer(url.pathname.replace(/^\/consul/, ''), url.searchParams.get('dc'))
     if (isDead === true) return
     response.writeHead(status, {
       'x-consul-index': String(index),
