@@ -9,6 +9,8 @@ export interface WatchOptions {
   readonly settleMs?: number
   /** Contents are compared this often even if the file system says nothing. ms. Default 2000. */
   readonly pollMs?: number
+  /** After a change the next one is looked at this much later: a storm of edits must not eat a core. ms. Default 250. */
+  readonly gapMs?: number
 }
 
 async function fingerprint(files: readonly string[], folder: string): Promise<string> {
@@ -43,7 +45,7 @@ export async function watchConfig(
   signal: AbortSignal,
   options: WatchOptions = {},
 ): Promise<void> {
-  const { settleMs = 50, pollMs = 2000 } = options
+  const { settleMs = 50, pollMs = 2000, gapMs = 250 } = options
   const watchers = new Map<string, FSWatcher>()
   let wake = new AbortController()
   const sync = () => {
@@ -86,6 +88,7 @@ export async function watchConfig(
     await onChange()
     // Taken before the load, so that a change during it is seen the next time round.
     last = now
+    await sleep(gapMs, signal)
   }
   for (const watcher of watchers.values()) watcher.close()
 }

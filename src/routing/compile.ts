@@ -210,7 +210,13 @@ export async function compileTable(input: CompileInput): Promise<Table> {
       ? input.previous.routes
       : await routesByName(hosts.entries, slicer)
   await slicer.pause()
-  const services = compileServices(input.config, routes.values(), input.registry, input.previous?.services)
+  const services = await compileServices(
+    input.config,
+    routes.values(),
+    input.registry,
+    input.previous?.services,
+    slicer,
+  )
   const serviceIds = [...services.values()].map((service) => `${service.name} ${service.contentId}`).sort()
   const { hostFallback, mergeSlashes } = input.config
   const id = hash('sha256', [hosts.contentId, hostFallback, mergeSlashes, ...serviceIds].join('\n'), 'hex')

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import type { DynamicConfig, ServicePolicy } from '../core/route.ts'
 import type { Instance, Scheme, ServiceState } from '../core/types.ts'
+import type { Slicer } from './sliced.ts'
 import type { Route, Service } from './table.ts'
 
 const ELIGIBLE = new Set(['passing', 'warning', 'unknown'])
@@ -93,14 +94,17 @@ function createService(policy: ServicePolicy, state: ServiceState | undefined): 
  * The services of a table: those of the configuration and those which routes name. Unchanged ones are the
  * previous objects.
  */
-export function compileServices(
+export async function compileServices(
   config: DynamicConfig,
   routes: Iterable<Route>,
   registry: { readonly services: ReadonlyMap<string, ServiceState> },
   previous: ReadonlyMap<string, Service> | undefined,
-): Map<string, Service> {
+  slicer: Slicer,
+): Promise<Map<string, Service>> {
   const policies = new Map(config.services.map((policy) => [policy.name, policy]))
   for (const route of routes) {
+    const turn = slicer.pause()
+    if (turn !== undefined) await turn
     if (route.spec.action.kind !== 'proxy') continue
     for (const { service } of route.spec.action.targets) {
       if (policies.has(service)) continue
@@ -111,6 +115,8 @@ export function compileServices(
   }
   const services = new Map<string, Service>()
   for (const [name, policy] of policies) {
+    const turn = slicer.pause()
+    if (turn !== undefined) await turn
     const state = policy.upstreams.length > 0 ? undefined : registry.services.get(policy.registryName)
     const old = previous?.get(name)
     const made = old === undefined ? undefined : madeFrom.get(old)

@@ -123,7 +123,7 @@ test('the watch sees files replaced, added, mended and removed, and stops with i
       calls++
     },
     abort.signal,
-    { settleMs: 5, pollMs: 50 },
+    { settleMs: 5, pollMs: 50, gapMs: 5 },
   )
   const seen = async (change: () => void) => {
     const before = calls
