@@ -50,6 +50,8 @@ export function inputSchema(schema: z.ZodType, title: string): JsonSchema {
     target: 'draft-7',
     unrepresentable: 'any',
     override: ({ zodSchema, jsonSchema }) => {
+      // Zod's own names of checks mean nothing to editors; the pattern beside it does.
+      if (jsonSchema.format === 'starts_with') delete jsonSchema.format
       if ((zodSchema as unknown) !== filterDefinition) return
       for (const key of Object.keys(jsonSchema)) delete (jsonSchema as JsonSchema)[key]
       Object.assign(jsonSchema, { description: 'A filter and its options.', anyOf: alternatives })
