@@ -1,30 +1,20 @@
-import { Transform, type Writable } from 'node:stream'
+import { Transform } from 'node:stream'
 import { type ErrorCode, errorEntry, errorText, GatewayError } from '../src/core/errors.ts'
 import type { Headers } from '../src/core/headers.ts'
 import type { Outcome } from '../src/core/outcome.ts'
 import type { FilterContext, FilterReply, ResponseContext } from '../src/filters/filter.ts'
 import { type LocalAnswer, renderReply } from '../src/filters/reply.ts'
 import { type Chain, EMPTY_CHAIN, runInbound, runOutbound } from '../src/filters/runner.ts'
-import {
-  breakOff,
-  type ClientRequest,
-  type ClientResponse,
-  declaredLength,
-  isHttp2,
-  writeHead,
-  writeInformational,
-} from '../src/proxy/client-side.ts'
+import { type ClientRequest, type ClientResponse, declaredLength, isHttp2 } from '../src/proxy/client-side.ts'
 import type { Departure, ForwardResult, RequestBody, ResponseSink } from '../src/proxy/exchange.ts'
 import { forward } from '../src/proxy/forward.ts'
 import { authorityOf } from '../src/proxy/transport.ts'
 import type { Routed } from '../src/routing/table.ts'
 import { readBody } from './body.ts'
+import { ClientAnswer } from './client-answer.ts'
+import { createFilterContext } from './filter-context.ts'
 import { type Intake, type Listener, type ProxyDeps, prepareHeaders, recordHead, takeIn } from './intake.ts'
 import { actionAnswer, applyEdits, problemAnswer } from './local-answer.ts'
-
-/** How long a client may go on sending a body nobody wants, so that it can read our answer. ms, bytes. */
-const LINGER_MS = 2000
-const LINGER_BYTES = 1024 * 1024
 
 /** A request without instances to answer it may be tried again after this. s. */
 const UNKNOWN_SERVICE_RETRY_S = 2
@@ -56,22 +46,17 @@ export class RequestWalk implements ResponseSink {
   readonly #listener: Listener
   readonly #deps: ProxyDeps
   readonly #intake: Intake
+  readonly #answer: ClientAnswer
   readonly #departure = new ClientDeparture()
   #chain: Chain = EMPTY_CHAIN
   #ctx: FilterContext | undefined
   #wantsContinue: boolean
   #length: number | undefined
-  /** Where the answer's body is written: the client, or the first transform. */
-  #out: Writable
   #filterMs = 0
-  #bytesOut = 0
   /** A local answer took the place of the upstream's. */
   #isReplaced = false
   #isOverLimit = false
   #isRecorded = false
-  /** Something of the answer's body, or its end, came after the headers. */
-  #hasMoved = false
-  #status = 0
 
   constructor(
     request: ClientRequest,
@@ -82,11 +67,11 @@ export class RequestWalk implements ResponseSink {
   ) {
     this.#request = request
     this.#response = response
-    this.#out = response as unknown as Writable
     this.#wantsContinue = wantsContinue
     this.#listener = listener
     this.#deps = deps
     this.#intake = takeIn(request, listener, deps)
+    this.#answer = new ClientAnswer(request, response, this.#intake, deps)
     response.on('close', this.#onClose)
     response.on('error', () => {})
   }
@@ -121,7 +106,9 @@ export class RequestWalk implements ResponseSink {
     const { spec } = routed.route
     this.#chain = this.#deps.chains.chainFor(spec)
     const maxBodyBytes = spec.maxBodyBytes ?? this.#deps.limits.bodyBytes
-    if (this.#chain !== EMPTY_CHAIN) this.#ctx = this.#createContext(routed, maxBodyBytes)
+    if (this.#chain !== EMPTY_CHAIN) {
+      this.#ctx = createFilterContext(this.#intake, routed, this.#length, maxBodyBytes)
+    }
     if (maxBodyBytes > 0 && this.#length !== undefined && this.#length > maxBodyBytes) {
       this.#refuse('GW_REQUEST_BODY_TOO_LARGE')
       return
@@ -132,25 +119,6 @@ export class RequestWalk implements ResponseSink {
       this.#bufferThenFilter(routed, this.#ctx, maxBodyBytes)
     } else {
       this.#filter(routed, this.#ctx)
-    }
-  }
-
-  #createContext(routed: Routed, maxBodyBytes: number): FilterContext & { body: Buffer | undefined } {
-    const { requestId, method, scheme, httpVersion, clientIp, isTrustedPeer, headers } = this.#intake
-    return {
-      requestId,
-      method,
-      scheme,
-      httpVersion,
-      clientIp,
-      isTrustedPeer,
-      decision: routed,
-      headers,
-      contentLength: this.#length,
-      body: undefined,
-      response: undefined,
-      maxBodyBytes: maxBodyBytes === 0 ? undefined : maxBodyBytes,
-      attributes: new Map(),
     }
   }
 
@@ -196,7 +164,7 @@ export class RequestWalk implements ResponseSink {
         return
       }
       const outcome = reply.code === undefined ? 'filter_refused' : errorEntry(reply.code).outcome
-      this.#answer(renderReply(reply, this.#intake.requestId), outcome ?? 'filter_refused', reply.code)
+      this.#answerLocally(renderReply(reply, this.#intake.requestId), outcome ?? 'filter_refused', reply.code)
     } catch (thrown) {
       this.#fail(thrown)
     }
@@ -206,7 +174,7 @@ export class RequestWalk implements ResponseSink {
     const { action, requestHeaders } = routed.route.spec
     if (action.kind !== 'proxy') {
       const outcome = action.kind === 'redirect' ? 'redirect' : 'fixed_response'
-      this.#answer(actionAnswer(action, routed, this.#intake), outcome, undefined)
+      this.#answerLocally(actionAnswer(action, routed, this.#intake), outcome, undefined)
       return
     }
     if (routed.service === undefined) {
@@ -271,9 +239,9 @@ export class RequestWalk implements ResponseSink {
   }
 
   #forwarded(result: ForwardResult): void {
-    if (this.#isOverLimit && !this.#response.headersSent) {
+    if (this.#isOverLimit && !this.#answer.hasHead) {
       this.#refuse('GW_REQUEST_BODY_TOO_LARGE', { result })
-    } else if (result.refuse !== undefined && !this.#response.headersSent && !this.#response.destroyed) {
+    } else if (result.refuse !== undefined && !this.#answer.hasHead && !this.#answer.isGone) {
       const { code, retryAfterSeconds } = result.refuse
       this.#refuse(code, { result, ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }) })
     } else if (this.#isReplaced) {
@@ -290,14 +258,13 @@ export class RequestWalk implements ResponseSink {
   }
 
   informational(status: number, headers: Headers): void {
-    writeInformational(this.#response, status, headers)
+    this.#answer.informational(status, headers)
   }
 
   head(status: number, headers: Headers): void | Promise<void> {
     if (!this.#chain.hasOutbound || this.#ctx === undefined) {
-      this.#status = status
-      this.#send(status, headers)
-      this.#flushSoon()
+      this.#answer.head(status, headers)
+      this.#answer.flushSoon()
       return
     }
     const answer: ResponseContext = { status, headers, isLocal: false, transforms: [] }
@@ -307,88 +274,40 @@ export class RequestWalk implements ResponseSink {
   }
 
   #sendFiltered(answer: ResponseContext, reply: FilterReply | undefined): void {
-    this.#status = answer.status
     if (reply !== undefined) {
       this.#isReplaced = true
-      this.#send(answer.status, answer.headers)
-      this.#out.end(reply.body)
+      const body = reply.body === undefined ? undefined : Buffer.from(reply.body)
+      this.#answer.local(answer.status, answer.headers, body, false)
       // Not now: undici's parser is at work below us.
       queueMicrotask(() => this.#departure.abort())
       return
     }
     const isBodiless = this.#intake.method === 'HEAD' || answer.status === 204 || answer.status === 304
-    this.#send(answer.status, answer.headers)
+    this.#answer.head(answer.status, answer.headers)
     if (isBodiless) for (const transform of answer.transforms) transform.destroy()
-    else this.#through(answer.transforms)
-    this.#flushSoon()
-  }
-
-  /**
-   * Node keeps headers back until the first piece of body, so that both go out in one write. An event stream may
-   * be silent for long: what did not come together with the headers is not waited for.
-   */
-  #flushSoon(): void {
-    const response = this.#response
-    if (isHttp2(response)) return
-    queueMicrotask(() => {
-      if (!this.#hasMoved && !response.destroyed) response.flushHeaders()
-    })
-  }
-
-  #through(transforms: readonly Transform[]): void {
-    const [first] = transforms
-    if (first === undefined) return
-    let last: Transform = first
-    for (const transform of transforms) {
-      transform.on('error', (error) => {
-        this.#deps.log.warn(
-          { requestId: this.#intake.requestId, err: errorText(error) },
-          'an answer was broken off by a filter',
-        )
-        breakOff(this.#response)
-      })
-      if (transform !== first) {
-        last.pipe(transform)
-        last = transform
-      }
-    }
-    last.pipe(this.#response as unknown as Writable)
-    this.#out = first
-  }
-
-  /** Route edits, connection management, status line and headers. Throws when a value cannot be sent. */
-  #send(status: number, headers: Headers): void {
-    const { decision } = this.#intake
-    if (decision.kind === 'route') applyEdits(headers, decision.route.spec.responseHeaders)
-    if (!isHttp2(this.#response) && this.#deps.isDraining()) headers.set('connection', 'close')
-    writeHead(this.#response, status, headers)
+    else this.#answer.through(answer.transforms)
+    this.#answer.flushSoon()
   }
 
   write(chunk: Buffer): boolean {
-    if (this.#isReplaced) return true
-    this.#hasMoved = true
-    this.#bytesOut += chunk.length
-    return this.#out.write(chunk)
+    return this.#isReplaced || this.#answer.write(chunk)
   }
 
   onDrain(resume: () => void): void {
-    this.#out.once('drain', resume)
+    this.#answer.onDrain(resume)
   }
 
   end(trailers: Headers | undefined): void {
-    if (this.#isReplaced) return
-    this.#hasMoved = true
-    if (trailers !== undefined) this.#response.addTrailers(trailerObject(trailers))
-    this.#out.end()
+    if (!this.#isReplaced) this.#answer.end(trailers)
   }
 
   abort(): void {
-    if (!this.#isReplaced) breakOff(this.#response)
+    if (!this.#isReplaced) this.#answer.breakOff()
   }
 
   #fail(thrown: unknown): void {
     if (this.#isRecorded) return
-    if (this.#response.destroyed || (thrown instanceof GatewayError && thrown.code === 'GW_UPSTREAM_RESET')) {
+    if (this.#answer.isGone || (thrown instanceof GatewayError && thrown.code === 'GW_UPSTREAM_RESET')) {
       this.#record('client_gone', undefined)
       return
     }
@@ -396,9 +315,9 @@ export class RequestWalk implements ResponseSink {
     if (!isOurs) {
       this.#deps.log.warn({ requestId: this.#intake.requestId, err: errorText(thrown) }, 'a request failed')
     }
-    if (this.#response.headersSent) {
+    if (this.#answer.hasHead) {
       this.#record('internal', 'GW_GATEWAY_INTERNAL')
-      breakOff(this.#response)
+      this.#answer.breakOff()
       return
     }
     this.#refuse(isOurs ? thrown.code : 'GW_GATEWAY_INTERNAL')
@@ -418,11 +337,16 @@ export class RequestWalk implements ResponseSink {
     const { detail } = extra
     const reply = { status, code, ...(detail === undefined ? {} : { detail }) }
     const answer = problemAnswer(reply, this.#intake.requestId, extra)
-    this.#answer(answer, extra.result?.outcome ?? outcome ?? 'internal', code, extra.result)
+    this.#answerLocally(answer, extra.result?.outcome ?? outcome ?? 'internal', code, extra.result)
   }
 
   /** An answer of the gateway itself; the outbound filters see it, too. */
-  #answer(local: LocalAnswer, outcome: Outcome, code: ErrorCode | undefined, result?: ForwardResult): void {
+  #answerLocally(
+    local: LocalAnswer,
+    outcome: Outcome,
+    code: ErrorCode | undefined,
+    result?: ForwardResult,
+  ): void {
     const over = this.#isOverLimit ? 'body_too_large' : outcome
     if (this.#ctx === undefined || !this.#chain.hasOutbound) {
       this.#sendLocal(local, over, code, result)
@@ -444,42 +368,15 @@ export class RequestWalk implements ResponseSink {
     code: ErrorCode | undefined,
     result: ForwardResult | undefined,
   ): void {
-    if (this.#response.destroyed) {
+    if (this.#answer.isGone) {
       this.#record('client_gone', undefined, result)
       return
     }
     const isUnread = !isHttp2(this.#request) && !this.#request.complete && this.#length !== 0
     if (isUnread) headers.set('connection', 'close')
     const isBodiless = this.#intake.method === 'HEAD'
-    this.#status = status
-    try {
-      this.#send(status, headers)
-    } catch (thrown) {
-      this.#deps.log.warn({ requestId: this.#intake.requestId, err: errorText(thrown) }, 'an answer failed')
-      this.#status = 500
-      this.#response.statusCode = 500
-    }
-    this.#bytesOut = isBodiless ? 0 : body.length
+    this.#answer.local(status, headers, isBodiless ? undefined : body, isUnread && !this.#wantsContinue)
     this.#record(outcome, code, result)
-    if (isUnread && !this.#wantsContinue) this.#linger(isBodiless ? undefined : body)
-    else this.#out.end(isBodiless ? undefined : body)
-  }
-
-  /** A socket closed with unread bytes is reset, and the client never sees the answer: read on for a while. */
-  #linger(body: Buffer | undefined): void {
-    this.#out.write(body ?? '')
-    let left = LINGER_BYTES
-    const end = () => {
-      clearTimeout(timer)
-      this.#response.end()
-    }
-    const timer = setTimeout(end, LINGER_MS)
-    this.#request.on('data', (chunk: Buffer) => {
-      left -= chunk.length
-      if (left < 0) end()
-    })
-    this.#request.on('end', end).on('close', end).on('error', end)
-    this.#request.resume()
   }
 
   #record(outcome: Outcome, code: ErrorCode | undefined, result?: ForwardResult): void {
@@ -489,7 +386,7 @@ export class RequestWalk implements ResponseSink {
     const last = result?.attempts.at(-1)
     this.#deps.onRecord({
       ...recordHead(this.#intake),
-      status: isGone ? 499 : this.#status,
+      status: isGone ? 499 : this.#answer.status,
       outcome,
       code,
       instanceKey: last?.instance.key,
@@ -503,17 +400,11 @@ export class RequestWalk implements ResponseSink {
           ms: attempt.endedMs - attempt.startedMs,
         })) ?? [],
       bytesIn: result?.bytesSent ?? 0,
-      bytesOut: this.#bytesOut,
+      bytesOut: this.#answer.bytesOut,
       totalMs: this.#deps.clock.monotonic() - this.#intake.begunAt,
       upstreamMs: result?.upstreamMs,
       filterMs: this.#filterMs,
       isUpgrade: false,
     })
   }
-}
-
-function trailerObject(trailers: Headers): Record<string, string> {
-  const object: Record<string, string> = {}
-  for (const name of trailers.names()) object[name] = trailers.get(name) ?? ''
-  return object
 }

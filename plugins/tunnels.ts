@@ -1,7 +1,6 @@
 import type { Duplex } from 'node:stream'
 import { type ErrorCode, errorEntry, errorText, GatewayError } from '../src/core/errors.ts'
 import type { Outcome } from '../src/core/outcome.ts'
-import type { FilterContext } from '../src/filters/filter.ts'
 import { type LocalAnswer, renderReply } from '../src/filters/reply.ts'
 import { EMPTY_CHAIN, runInbound } from '../src/filters/runner.ts'
 import type { ClientRequest } from '../src/proxy/client-side.ts'
@@ -10,6 +9,7 @@ import { authorityOf } from '../src/proxy/transport.ts'
 import { openUpgrade, type UpgradeAnswer, type UpgradeResult } from '../src/proxy/tunnel.ts'
 import { effectiveTimeouts } from '../src/routing/explain.ts'
 import type { Routed } from '../src/routing/table.ts'
+import { createFilterContext } from './filter-context.ts'
 import { type Intake, type Listener, type ProxyDeps, prepareHeaders, recordHead, takeIn } from './intake.ts'
 import { actionAnswer, applyEdits, problemAnswer } from './local-answer.ts'
 import { endSoon, headText, limitIdle, rawHead } from './tunnel-wire.ts'
@@ -111,24 +111,11 @@ export class Tunnels {
   ): Promise<{ answer: LocalAnswer; code: ErrorCode | undefined } | undefined> {
     const chain = this.#deps.chains.chainFor(routed.route.spec)
     if (chain === EMPTY_CHAIN) return undefined
-    const { requestId, method, scheme, httpVersion, clientIp, isTrustedPeer, headers } = intake
-    const ctx: FilterContext = {
-      requestId,
-      method,
-      scheme,
-      httpVersion,
-      clientIp,
-      isTrustedPeer,
-      decision: routed,
-      headers,
-      contentLength: 0,
-      body: undefined,
-      response: undefined,
-      maxBodyBytes: undefined,
-      attributes: new Map(),
-    }
+    const ctx = createFilterContext(intake, routed, 0, 0)
     const reply = await runInbound(chain, ctx)
-    return reply === undefined ? undefined : { answer: renderReply(reply, requestId), code: reply.code }
+    return reply === undefined
+      ? undefined
+      : { answer: renderReply(reply, intake.requestId), code: reply.code }
   }
 
   #connect(
