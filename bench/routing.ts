@@ -1,9 +1,10 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import type { DynamicConfig, RouteSpec, ServicePolicy } from '../src/core/route.ts'
+import type { DynamicConfig, RouteSpec } from '../src/core/route.ts'
 import type { Instance, RegistryState } from '../src/core/types.ts'
 import { compileTable } from '../src/routing/compile.ts'
 import { decide } from '../src/routing/decide.ts'
 import type { RequestShape, Table } from '../src/routing/table.ts'
+import { aRoute, configOf } from '../test/support/routing.ts'
 import { machineLine, median } from './support.ts'
 
 /**
@@ -16,54 +17,19 @@ const HOSTS = 1000
 const ROUTES_PER_HOST = 10
 const SERVICES = 300
 
-const NO_EDITS = { remove: [], set: {}, add: {} }
-
 function spec(host: number, i: number): RouteSpec {
   const service = `service-${(host * ROUTES_PER_HOST + i) % SERVICES}`
   const path =
     i === 0 ? '/' : i < 5 ? `/api/v1/resource-${i}` : i < 9 ? `/users/{id}/things-${i}` : '/exact/path'
-  return {
-    name: `route-${host}-${i}`,
-    source: `routes.d/${host}.yaml:${i + 1}:3`,
-    priority: 0,
-    match: {
+  return aRoute(
+    `route-${host}-${i}`,
+    {
       hosts: [`host-${host}.example.com`],
       path: { kind: i === 9 ? 'exact' : 'prefix', value: path },
       methods: i % 3 === 0 ? ['GET', 'POST'] : [],
-      headers: [],
-      query: [],
-      cookies: [],
-      clientNetworks: [],
     },
-    action: { kind: 'proxy', targets: [{ service, weight: 1 }], host: 'preserve' },
-    filters: [],
-    requestHeaders: NO_EDITS,
-    responseHeaders: NO_EDITS,
-    timeouts: {},
-    retries: {},
-    labels: {},
-  }
-}
-
-const defaultPolicy: ServicePolicy = {
-  name: '',
-  source: 'bench',
-  registryName: '',
-  upstreams: [],
-  balance: { kind: 'least-request' },
-  slowStartMs: 0,
-  timeouts: { connectMs: 1000, headersMs: 15_000, idleMs: 60_000, totalMs: 60_000, perTryMs: 0 },
-  retries: {
-    attempts: 2,
-    on: ['connect-failure', 'reset'],
-    statuses: [],
-    idempotencyKey: false,
-    replayBytes: 65_536,
-  },
-  tls: { verify: true },
-  maxConnections: 256,
-  maxPending: 1024,
-  keepAliveMs: 4000,
+    { action: { kind: 'proxy', targets: [{ service, weight: 1 }], host: 'preserve' } },
+  )
 }
 
 function config(edited: number): DynamicConfig {
@@ -74,7 +40,7 @@ function config(edited: number): DynamicConfig {
       routes.push(host === 0 && i === 0 ? { ...one, priority: edited } : one)
     }
   }
-  return { routes, services: [], defaultPolicy, hostFallback: false, mergeSlashes: true }
+  return configOf(routes)
 }
 
 function registry(changed: number): RegistryState {

@@ -1,21 +1,8 @@
 import { styleText } from 'node:util'
 import { GatewayError } from '../core/errors.ts'
+import type { ConfigProblem } from '../core/views.ts'
 
-/** One mistake in the configuration, with its place and what to do. Lines and columns count from 1. */
-export interface ConfigProblem {
-  readonly file: string
-  readonly line: number
-  readonly column: number
-  /** `routes[2].match.path`; empty for the file itself. */
-  readonly path: string
-  readonly severity: 'error' | 'warning'
-  readonly message: string
-  readonly fix: string
-  /** For the linter's findings: `shadowed-route` … */
-  readonly code?: string
-  /** The line of the file it is about. */
-  readonly excerpt?: string
-}
+export type { ConfigProblem } from '../core/views.ts'
 
 const MAX_PROBLEMS = 50
 

@@ -97,7 +97,8 @@ export interface ReadinessView {
   readonly table: number | undefined
 }
 
-export interface TableVersionView {
+/** One version of the table. */
+export interface TableVersion {
   readonly version: number
   readonly id: string
   readonly createdAt: number
@@ -105,8 +106,28 @@ export interface TableVersionView {
   readonly routes: number
   readonly services: number
   readonly instances: number
+  /** `+ route x`, `- instance y`, `~ route z (match)`; against the version before. */
   readonly changes: readonly string[]
+}
+
+export interface TableVersionView extends TableVersion {
   readonly isCurrent: boolean
+}
+
+/** One mistake in the configuration, with its place and what to do. Lines and columns count from 1. */
+export interface ConfigProblem {
+  readonly file: string
+  readonly line: number
+  readonly column: number
+  /** `routes[2].match.path`; empty for the file itself. */
+  readonly path: string
+  readonly severity: 'error' | 'warning'
+  readonly message: string
+  readonly fix: string
+  /** For the linter's findings: `shadowed-route` … */
+  readonly code?: string
+  /** The line of the file it is about. */
+  readonly excerpt?: string
 }
 
 export interface TablesView {
@@ -122,15 +143,7 @@ export interface TablesView {
 
 export interface ValidationView {
   readonly valid: boolean
-  readonly problems: readonly {
-    readonly file: string
-    readonly line: number
-    readonly column: number
-    readonly path: string
-    readonly severity: 'error' | 'warning'
-    readonly message: string
-    readonly fix: string
-  }[]
+  readonly problems: readonly ConfigProblem[]
   /** What would change, when it is valid. */
   readonly changes: readonly string[]
 }

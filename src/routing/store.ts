@@ -1,21 +1,9 @@
+import type { TableVersion } from '../core/views.ts'
 import { diffTables } from './diff.ts'
 import type { Table } from './table.ts'
 
 /** How many versions are kept. */
 const KEPT = 20
-
-/** One version as tools see it. */
-export interface TableVersion {
-  readonly version: number
-  readonly id: string
-  readonly createdAt: number
-  readonly cause: string
-  readonly routes: number
-  readonly services: number
-  readonly instances: number
-  /** `+ route x`, `- instance y`, `~ route z (match)`; against the version before. */
-  readonly changes: readonly string[]
-}
 
 /** A candidate that was not taken. */
 export interface Rejection {
