@@ -7,7 +7,7 @@ import type { RouteSpec } from './core/route.ts'
 import { filterSchemas } from './filters/list.ts'
 
 /** Without work for this long the thread ends and gives its memory back. ms. */
-const IDLE_MS = 60_000
+const IDLE_MS = 10_000
 
 export interface ConfigLoaderOptions {
   readonly path: string

@@ -93,6 +93,7 @@ export class Gateway {
       () => this.#watchedFiles(),
       () => this.reload(),
       this.#watchAbort.signal,
+      { readAt: control.config.readAt },
     )
     return this.#report()
   }

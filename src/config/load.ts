@@ -30,6 +30,8 @@ export interface LoadedConfig {
   readonly dynamic: DynamicConfig
   /** Every file that was read: to be watched. Absolute. */
   readonly files: readonly string[]
+  /** Before the first file was read. ms since the epoch. */
+  readonly readAt: number
   /** Hash of everything that was read. */
   readonly hash: string
   /** Hash of the static part: when it differs, a restart is needed. */
@@ -267,6 +269,7 @@ function collectRoutes(
  */
 export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   const env = options.env ?? {}
+  const readAt = Date.now()
   const main = await mainPath(options.path)
   const files = [main, ...(await routeFiles(main, options.overlay))]
   const read = await Promise.all(files.map((file) => readDocument(file, env, options.overlay)))
@@ -307,6 +310,7 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   const staticHash = hash('sha256', JSON.stringify(rest2), 'hex')
   return {
     static: rest2,
+    readAt,
     dynamic: {
       routes,
       services: resolved.services,

@@ -1,8 +1,11 @@
 import { hash } from 'node:crypto'
 import { type FSWatcher, watch } from 'node:fs'
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { sleep } from '../core/duration.ts'
+
+/** File systems note times in steps. ms. */
+const CLOCK_SLACK_MS = 20
 
 export interface WatchOptions {
   /** A change is looked at once it was quiet for this long, at most twice as late. ms. Default 50. */
@@ -11,6 +14,8 @@ export interface WatchOptions {
   readonly pollMs?: number
   /** After a change the next one is looked at this much later: a storm of edits must not eat a core. ms. Default 250. */
   readonly gapMs?: number
+  /** When the files were read, ms since the epoch: what changed later is a change. Default: now. */
+  readonly readAt?: number
 }
 
 async function fingerprint(files: readonly string[], folder: string): Promise<string> {
@@ -34,8 +39,21 @@ async function fingerprint(files: readonly string[], folder: string): Promise<st
   return parts.join('\n')
 }
 
+/** Whether a file, or the list of those in routes.d, may be newer than what was read. */
+async function hasChangedSince(readAt: number, files: readonly string[]): Promise<boolean> {
+  const folder = join(dirname(files[0] ?? '.'), 'routes.d')
+  for (const path of [...files, folder]) {
+    try {
+      if ((await stat(path)).ctimeMs >= readAt - CLOCK_SLACK_MS) return true
+    } catch {
+      // There is no routes.d, or a file just went: the poll sees it.
+    }
+  }
+  return false
+}
+
 /**
- * Calls `onChange` once at the start, then when the content of one of the files changed, or a file came to or left `routes.d` beside
+ * Calls `onChange` when the content of one of the files changed, or a file came to or left `routes.d` beside
  * the first. Watches folders, not files: editors, Kubernetes and configuration tools replace files by renaming.
  * The next change is looked for when `onChange` is done. Resolves when the signal aborts; never rejects.
  */
@@ -74,8 +92,7 @@ export async function watchConfig(
   }
 
   let last = await fingerprint(getFiles(), sync())
-  // The files may have changed between their load and this first look.
-  await onChange()
+  if (await hasChangedSince(options.readAt ?? Date.now(), getFiles())) await onChange()
   while (!signal.aborted) {
     await sleep(pollMs, AbortSignal.any([signal, wake.signal]))
     if (signal.aborted) break

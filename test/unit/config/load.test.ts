@@ -123,7 +123,8 @@ test('the watch sees files replaced, added, mended and removed, and stops with i
       calls++
     },
     abort.signal,
-    { settleMs: 5, pollMs: 50, gapMs: 5 },
+    // Everything was just written: the first look finds a change.
+    { settleMs: 5, pollMs: 50, gapMs: 5, readAt: 0 },
   )
   const seen = async (change: () => void) => {
     const before = calls
