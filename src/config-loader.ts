@@ -1,13 +1,20 @@
 import { once } from 'node:events'
+import { readdir, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { ConfigError, type LoadedConfig, loadConfig } from './config/load.ts'
-import type { LoaderAnswer, LoaderRequest } from './config-worker.ts'
+import type { ListName, LoaderAnswer, LoaderRequest } from './config-worker.ts'
 import { errorText, GatewayError } from './core/errors.ts'
-import type { RouteSpec } from './core/route.ts'
+import { identityOf } from './core/identity.ts'
+import type { RouteSpec, ServicePolicy } from './core/route.ts'
 import { filterSchemas } from './filters/list.ts'
 
 /** Without work for this long the thread ends and gives its memory back. ms. */
 const IDLE_MS = 10_000
+/** Below this a configuration is read in a few milliseconds. Bytes. */
+const SMALL_BYTES = 64 * 1024
+/** Entries in one message: what this side can take in within a millisecond or two. */
+const PORTION = 200
 
 export interface ConfigLoaderOptions {
   readonly path: string
@@ -25,9 +32,28 @@ export class ConfigLoader {
   #worker: Worker | undefined
   #idleTimer: NodeJS.Timeout | undefined
   #queue: Promise<unknown> = Promise.resolve()
+  /** Of the last load, by identity. */
+  #known: Record<ListName, Map<string, RouteSpec | ServicePolicy>> = {
+    routes: new Map(),
+    services: new Map(),
+  }
 
   constructor(options: ConfigLoaderOptions) {
     this.#options = options
+  }
+
+  /**
+   * The first load, before anything is served: a small configuration is read here, because a thread takes longer to
+   * start than that.
+   */
+  async loadFirst(): Promise<LoadedConfig> {
+    const config = (await isSmall(this.#options.path)) ? await this.#loadHere() : await this.load()
+    const { routes, services } = config.dynamic
+    this.#known = {
+      routes: new Map(routes.map((spec) => [identityOf(spec), spec])),
+      services: new Map(services.map((policy) => [identityOf(policy), policy])),
+    }
+    return config
   }
 
   /** Rejects as `loadConfig` does: ConfigError, GW_CONFIG_UNREADABLE. `overlay`: texts in the place of files. */
@@ -41,38 +67,49 @@ export class ConfigLoader {
     const { path, env, log } = this.#options
     clearTimeout(this.#idleTimer)
     try {
-      const config = await this.#ask({ kind: 'load', path, env: { ...env }, overlay })
-      if (config.kind === 'failed') throw toConfigError(config)
-      if (config.kind !== 'loaded')
-        throw new GatewayError('GW_INTERNAL_STATE', 'the loader answered out of turn')
-      const routes = await this.#takeRoutes()
-      return { ...config.config, dynamic: { ...config.config.dynamic, routes } }
+      const loaded = await this.#ask({ kind: 'load', path, env: { ...env }, overlay })
+      if (loaded.kind === 'failed') throw toConfigError(loaded)
+      if (loaded.kind !== 'loaded') throw outOfTurn()
+      const { config, ids } = loaded
+      const routes = await this.#collect<RouteSpec>('routes', ids.routes)
+      const services = await this.#collect<ServicePolicy>('services', ids.services)
+      return { ...config, dynamic: { ...config.dynamic, routes, services } }
     } catch (thrown) {
       if (!(thrown instanceof GatewayError) || thrown.code !== 'GW_INTERNAL_STATE') throw thrown
       log.warn({ err: errorText(thrown) }, 'the loader failed: the configuration is read in this thread')
       await this.#end()
-      return loadConfig({
-        path,
-        env,
-        filterSchemas: filterSchemas(),
-        ...(overlay === undefined ? {} : { overlay }),
-      })
+      return this.#loadHere(overlay)
     } finally {
       this.#idleTimer = setTimeout(() => void this.#end(), IDLE_MS)
       this.#idleTimer.unref()
     }
   }
 
-  async #takeRoutes(): Promise<RouteSpec[]> {
-    const routes: RouteSpec[] = []
-    for (;;) {
-      const portion = await this.#ask({ kind: 'routes' })
-      if (portion.kind !== 'routes') {
-        throw new GatewayError('GW_INTERNAL_STATE', 'the loader answered out of turn')
-      }
-      if (portion.routes.length === 0) return routes
-      routes.push(...portion.routes)
+  #loadHere(overlay?: ReadonlyMap<string, string>): Promise<LoadedConfig> {
+    const { path, env } = this.#options
+    const rest = overlay === undefined ? {} : { overlay }
+    return loadConfig({ path, env, filterSchemas: filterSchemas(), ...rest })
+  }
+
+  /** Entries that are known already stay the same objects; only the others come over, in portions. */
+  async #collect<T extends RouteSpec | ServicePolicy>(list: ListName, ids: readonly string[]): Promise<T[]> {
+    const known = this.#known[list] as Map<string, T>
+    const missing: number[] = []
+    ids.forEach((id, i) => {
+      if (!known.has(id)) missing.push(i)
+    })
+    const next = new Map<string, T>()
+    for (let from = 0; from < missing.length; from += PORTION) {
+      const indexes = missing.slice(from, from + PORTION)
+      const taken = await this.#ask({ kind: 'take', list, indexes })
+      if (taken.kind !== 'taken') throw outOfTurn()
+      indexes.forEach((index, i) => {
+        next.set(ids[index] as string, taken.items[i] as T)
+      })
     }
+    const all = ids.map((id) => known.get(id) ?? (next.get(id) as T))
+    this.#known[list] = new Map(ids.map((id, i) => [id, all[i] as T]))
+    return all
   }
 
   async #ask(request: LoaderRequest): Promise<LoaderAnswer> {
@@ -100,7 +137,11 @@ export class ConfigLoader {
   }
 
   #start(): Worker {
-    const worker = new Worker(new URL('./config-worker.ts', import.meta.url), { name: 'sluice-config' })
+    const worker = new Worker(new URL('./config-worker.ts', import.meta.url), {
+      name: 'sluice-config',
+      // What it makes is short-lived, but it need not be fast.
+      resourceLimits: { maxYoungGenerationSizeMb: 16 },
+    })
     worker.unref()
     worker.on('error', () => {})
     worker.once('exit', () => {
@@ -120,6 +161,22 @@ export class ConfigLoader {
     clearTimeout(this.#idleTimer)
     await this.#end()
   }
+}
+
+const outOfTurn = (): GatewayError => new GatewayError('GW_INTERNAL_STATE', 'the loader answered out of turn')
+
+/** By the size of sluice.yaml and routes.d; what cannot be read counts as small: the load itself says what is wrong. */
+async function isSmall(path: string): Promise<boolean> {
+  let bytes = 0
+  try {
+    const main = (await stat(path)).isDirectory() ? join(path, 'sluice.yaml') : path
+    bytes += (await stat(main)).size
+    const folder = join(dirname(main), 'routes.d')
+    for (const name of await readdir(folder)) bytes += (await stat(join(folder, name))).size
+  } catch {
+    // No routes.d is the usual case.
+  }
+  return bytes < SMALL_BYTES
 }
 
 function toConfigError({ code, message, problems }: LoaderAnswer & { kind: 'failed' }): GatewayError {

@@ -1,10 +1,17 @@
 import { parentPort } from 'node:worker_threads'
-import { ConfigError, type ConfigProblem, type LoadedConfig, loadConfig } from './config/load.ts'
+import {
+  type CachedFile,
+  ConfigError,
+  type ConfigProblem,
+  type LoadedConfig,
+  loadConfig,
+} from './config/load.ts'
 import { type ErrorCode, errorText, GatewayError } from './core/errors.ts'
-import type { RouteSpec } from './core/route.ts'
+import { identityOf } from './core/identity.ts'
+import type { RouteSpec, ServicePolicy } from './core/route.ts'
 import { filterSchemas } from './filters/list.ts'
 
-/** What the loader asks: a load, then its routes, one portion at a time. */
+/** What the loader asks: a load, then those routes and services that it does not have yet. */
 export type LoaderRequest =
   | {
       readonly kind: 'load'
@@ -12,12 +19,19 @@ export type LoaderRequest =
       readonly env: Readonly<Record<string, string | undefined>>
       readonly overlay: ReadonlyMap<string, string> | undefined
     }
-  | { readonly kind: 'routes' }
+  | { readonly kind: 'take'; readonly list: ListName; readonly indexes: readonly number[] }
 
-/** What it is told. */
+/** The long lists of a configuration. */
+export type ListName = 'routes' | 'services'
+
+/** What it is told. `ids`: `identityOf` each entry, in order; the lists of `config` itself are empty. */
 export type LoaderAnswer =
-  | { readonly kind: 'loaded'; readonly config: LoadedConfig }
-  | { readonly kind: 'routes'; readonly routes: readonly RouteSpec[] }
+  | {
+      readonly kind: 'loaded'
+      readonly config: LoadedConfig
+      readonly ids: Readonly<Record<ListName, readonly string[]>>
+    }
+  | { readonly kind: 'taken'; readonly items: readonly (RouteSpec | ServicePolicy)[] }
   | {
       readonly kind: 'failed'
       readonly code: ErrorCode
@@ -25,27 +39,32 @@ export type LoaderAnswer =
       readonly problems: readonly ConfigProblem[] | undefined
     }
 
-/** Routes in one message: what the other side can take in within a millisecond or two. */
-const PORTION = 200
+/** The thread lives only while there are edits; what it parsed serves the next one. */
+const cache = new Map<string, CachedFile>()
+let lists: Record<ListName, readonly (RouteSpec | ServicePolicy)[]> = { routes: [], services: [] }
 
-let left: readonly RouteSpec[] = []
+async function load({ path, env, overlay }: LoaderRequest & { kind: 'load' }): Promise<LoaderAnswer> {
+  const config = await loadConfig({
+    path,
+    env,
+    filterSchemas: filterSchemas(),
+    cache,
+    ...(overlay === undefined ? {} : { overlay }),
+  })
+  const { routes, services } = config.dynamic
+  lists = { routes, services }
+  return {
+    kind: 'loaded',
+    config: { ...config, dynamic: { ...config.dynamic, routes: [], services: [] } },
+    ids: { routes: routes.map(identityOf), services: services.map(identityOf) },
+  }
+}
 
 async function answer(request: LoaderRequest): Promise<LoaderAnswer> {
-  if (request.kind === 'routes') {
-    const routes = left.slice(0, PORTION)
-    left = left.slice(PORTION)
-    return { kind: 'routes', routes }
-  }
-  const { path, env, overlay } = request
   try {
-    const config = await loadConfig({
-      path,
-      env,
-      filterSchemas: filterSchemas(),
-      ...(overlay === undefined ? {} : { overlay }),
-    })
-    left = config.dynamic.routes
-    return { kind: 'loaded', config: { ...config, dynamic: { ...config.dynamic, routes: [] } } }
+    if (request.kind === 'load') return await load(request)
+    const list = lists[request.list]
+    return { kind: 'taken', items: request.indexes.map((i) => list[i] as RouteSpec | ServicePolicy) }
   } catch (thrown) {
     const code = thrown instanceof GatewayError ? thrown.code : 'GW_INTERNAL_STATE'
     const problems = thrown instanceof ConfigError ? thrown.problems : undefined

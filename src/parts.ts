@@ -4,7 +4,7 @@ import { Metrics } from '../plugins/metrics.ts'
 import { createProxy, type DataPath } from '../plugins/proxy.ts'
 import { type AdminParts, tablesOf, topologyOf } from './admin-context.ts'
 import type { LoadedConfig } from './config/load.ts'
-import { ConfigLoader } from './config-loader.ts'
+import type { ConfigLoader } from './config-loader.ts'
 import { ControlPlane } from './control.ts'
 import { type Clock, type Random, systemClock } from './core/duration.ts'
 import { createIdSource } from './core/ids.ts'
@@ -22,12 +22,11 @@ import { Supervisor } from './registry/supervisor.ts'
 import { TableStore } from './routing/store.ts'
 
 export interface GatewayOptions {
-  /** sluice.yaml or its folder; read again on each change. */
-  readonly path: string
-  readonly env: NodeJS.ProcessEnv
   readonly version: string
   /** Already loaded, so that mistakes are shown before anything starts. */
   readonly config: LoadedConfig
+  /** What loaded it; reads it again on each change. */
+  readonly loader: ConfigLoader
 }
 
 /** What changes over the life of a gateway. */
@@ -55,8 +54,7 @@ export interface Parts extends AdminParts {
 
 /** Reads the files again and notes whether a restart is needed. */
 function createLoad(
-  loader: ConfigLoader,
-  { config }: GatewayOptions,
+  { config, loader }: GatewayOptions,
   life: Life,
   { log }: Logs,
 ): (overlay?: ReadonlyMap<string, string>) => Promise<LoadedConfig> {
@@ -95,8 +93,7 @@ export function createParts(options: GatewayOptions): Parts {
   const life: Life = { state: 'starting', hasSnapshot: false, latestStaticHash: options.config.staticHash }
   const logs = createLogs(config.log, random)
   const { log } = logs
-  const loader = new ConfigLoader({ path: options.path, env: options.env, log })
-  const load = createLoad(loader, options, life, logs)
+  const load = createLoad(options, life, logs)
   const events = new EventHub(clock.now)
   const store = new TableStore(clock.now)
   const chains = createChains(FILTERS, {
@@ -197,7 +194,7 @@ export function createParts(options: GatewayOptions): Parts {
     listeners,
     supervisor,
     snapshot,
-    loader,
+    loader: options.loader,
     registryTypes: providers.types,
   }
   announce(parts)

@@ -1,5 +1,5 @@
-import { ConfigError, formatProblems, type LoadedConfig, loadConfig } from '../config/load.ts'
-import { filterSchemas } from '../filters/list.ts'
+import { ConfigError, formatProblems, type LoadedConfig } from '../config/load.ts'
+import { ConfigLoader } from '../config-loader.ts'
 import { Gateway, type StartHooks, type StartReport } from '../gateway.ts'
 import { type ExitCode, packageVersion, type Terminal } from './terminal.ts'
 
@@ -23,9 +23,9 @@ function banner(report: StartReport): string {
   return lines.join('\n')
 }
 
-async function load(path: string, terminal: Terminal): Promise<LoadedConfig | undefined> {
+async function load(loader: ConfigLoader, terminal: Terminal): Promise<LoadedConfig | undefined> {
   try {
-    const loaded = await loadConfig({ path, env: terminal.env, filterSchemas: filterSchemas() })
+    const loaded = await loader.loadFirst()
     if (loaded.warnings.length > 0)
       terminal.err(formatProblems(loaded.warnings, { color: terminal.hasColor }))
     return loaded
@@ -63,14 +63,17 @@ export async function run(
   terminal: Terminal,
   hooks: RunHooks = {},
 ): Promise<ExitCode> {
-  const config = await load(options.config, terminal)
-  if (config === undefined) return 1
-  const gateway = new Gateway({
+  const loader = new ConfigLoader({
     path: options.config,
     env: terminal.env,
-    version: packageVersion(),
-    config,
+    log: { warn: (_fields, text) => terminal.err(`sluice: ${text}`) },
   })
+  const config = await load(loader, terminal)
+  if (config === undefined) {
+    await loader.close()
+    return 1
+  }
+  const gateway = new Gateway({ version: packageVersion(), config, loader })
   const asked = untilAskedToStop(gateway)
   try {
     const report = await gateway.start(hooks)

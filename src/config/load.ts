@@ -23,6 +23,15 @@ export interface LoadOptions {
   readonly filterSchemas?: ReadonlyMap<string, z.ZodType>
   /** Texts that stand in for files, by absolute path: a candidate that is not on disk. */
   readonly overlay?: ReadonlyMap<string, string>
+  /** Files of routes.d as they were read last time: the same text is not parsed again. Filled by the load. */
+  readonly cache?: Map<string, CachedFile>
+}
+
+/** A file of routes.d that was valid and holds no references. */
+export interface CachedFile {
+  readonly text: string
+  readonly document: ConfigDocument
+  readonly value: RoutesFile
 }
 
 export interface LoadedConfig {
@@ -56,7 +65,7 @@ async function mainPath(path: string): Promise<string> {
 async function readDocument(
   file: string,
   env: NodeJS.ProcessEnv,
-  overlay: LoadOptions['overlay'],
+  { overlay, cache }: LoadOptions,
 ): Promise<{ document: ConfigDocument; text: string }> {
   let text: string
   try {
@@ -64,6 +73,9 @@ async function readDocument(
   } catch (cause) {
     throw new GatewayError('GW_CONFIG_UNREADABLE', `${file} cannot be read`, { cause })
   }
+  const cached = cache?.get(file)
+  if (cached?.text === text) return cached
+  cache?.delete(file)
   return { document: new ConfigDocument(file, text, env), text }
 }
 
@@ -272,15 +284,21 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   const readAt = Date.now()
   const main = await mainPath(options.path)
   const files = [main, ...(await routeFiles(main, options.overlay))]
-  const read = await Promise.all(files.map((file) => readDocument(file, env, options.overlay)))
+  const read = await Promise.all(files.map((file) => readDocument(file, env, options)))
   const [head, ...rest] = read.map(({ document }) => document) as [ConfigDocument, ...ConfigDocument[]]
   const problems: ConfigProblem[] = []
   const value = parse(head, mainFile, problems)
   const parts: Part[] = value === undefined ? [] : [{ document: head, value }]
-  for (const document of rest) {
-    const part = parse(document, routesFile, problems)
-    if (part !== undefined) parts.push({ document, value: part })
-  }
+  rest.forEach((document, i) => {
+    const cached = options.cache?.get(document.file)
+    const part = cached?.value ?? parse(document, routesFile, problems)
+    if (part === undefined) return
+    parts.push({ document, value: part })
+    const { text = '' } = read[i + 1] ?? {}
+    if (cached === undefined && !text.includes('${')) {
+      options.cache?.set(document.file, { text, document, value: part })
+    }
+  })
   if (value === undefined) throw new ConfigError(problems)
 
   const filters = collectFilters(parts, options, problems)

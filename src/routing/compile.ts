@@ -1,5 +1,6 @@
 import { createHash, hash } from 'node:crypto'
 import { errorText, GatewayError } from '../core/errors.ts'
+import { identityOf } from '../core/identity.ts'
 import type { DynamicConfig, RouteSpec } from '../core/route.ts'
 import type { RegistryState } from '../core/types.ts'
 import { buildPathIndex, type CompiledHosts, createEntry, type Entry, type PathIndex } from './host-index.ts'
@@ -37,18 +38,6 @@ interface RouteSet extends CompiledHosts {
   readonly byHost: ReadonlyMap<string, HostEntries>
   readonly contentId: string
   readonly problems: readonly string[]
-}
-
-const fullIds = new WeakMap<RouteSpec, string>()
-
-/** Hash of a spec with its place in the files: equal ids = the old objects serve on. */
-function fullId(spec: RouteSpec): string {
-  let id = fullIds.get(spec)
-  if (id === undefined) {
-    id = hash('sha1', JSON.stringify(spec), 'base64url')
-    fullIds.set(spec, id)
-  }
-  return id
 }
 
 function contentId(spec: RouteSpec): string {
@@ -95,7 +84,7 @@ async function collectEntries(
 }
 
 function reuse(spec: RouteSpec, old: Entry | undefined): Entry {
-  if (old !== undefined && fullId(old.route.spec) === fullId(spec)) return old
+  if (old !== undefined && identityOf(old.route.spec) === identityOf(spec)) return old
   return createEntry({ spec, precedence: precedenceOf(spec), contentId: contentId(spec) })
 }
 
@@ -185,7 +174,7 @@ const isSameRoutes = (input: CompileInput, before: RouteSet | undefined): before
   before !== undefined &&
   before.config === input.config &&
   before.declared.length === input.declared.length &&
-  before.declared.every((spec, i) => fullId(spec) === fullId(input.declared[i] as RouteSpec))
+  before.declared.every((spec, i) => identityOf(spec) === identityOf(input.declared[i] as RouteSpec))
 
 async function routesByName(entries: RouteSet['entries'], slicer: Slicer): Promise<Map<string, Route>> {
   const routes = new Map<string, Route>()
