@@ -54,7 +54,7 @@ for (let i = 0; i < 7; i++) {
   // The monitor itself turns every 10 ms; what is beyond is ours.
   heldMs.push(Math.max(0, (await lag()) - 10))
 }
-// The loader's thread ends after 10 s without work.
+// The reading process ends after 10 s without work.
 await new Promise((resolve) => setTimeout(resolve, 12_000))
 const rssAfter = residentMiB(gateway.pid)
 

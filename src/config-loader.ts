@@ -1,15 +1,15 @@
+import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { Worker } from 'node:worker_threads'
 import { ConfigError, type LoadedConfig, loadConfig } from './config/load.ts'
-import type { ListName, LoaderAnswer, LoaderRequest } from './config-worker.ts'
+import type { ListName, LoaderAnswer, LoaderRequest } from './config-reader.ts'
 import { errorText, GatewayError } from './core/errors.ts'
 import { identityOf } from './core/identity.ts'
 import type { RouteSpec, ServicePolicy } from './core/route.ts'
 import { filterSchemas } from './filters/list.ts'
 
-/** Without work for this long the thread ends and gives its memory back. ms. */
+/** Without work for this long the reading process ends. ms. */
 const IDLE_MS = 10_000
 /** Below this a configuration is read in a few milliseconds. Bytes. */
 const SMALL_BYTES = 64 * 1024
@@ -23,13 +23,13 @@ export interface ConfigLoaderOptions {
 }
 
 /**
- * Reads and checks the configuration in a thread of its own: thousands of routes take a second to parse, and the
- * loop that serves clients must not stand still for that. Results come over in portions. When there is no thread
- * to be had, it reads in this one.
+ * Reads and checks the configuration in a process of its own: thousands of routes take a second to parse and some
+ * hundred megabytes, and neither belongs in the process that serves clients. Results come over in portions. When
+ * there is no process to be had, it reads in this one.
  */
 export class ConfigLoader {
   readonly #options: ConfigLoaderOptions
-  #worker: Worker | undefined
+  #reader: ChildProcess | undefined
   #idleTimer: NodeJS.Timeout | undefined
   #queue: Promise<unknown> = Promise.resolve()
   /** Of the last load, by identity. */
@@ -43,7 +43,7 @@ export class ConfigLoader {
   }
 
   /**
-   * The first load, before anything is served: a small configuration is read here, because a thread takes longer to
+   * The first load, before anything is served: a small configuration is read here, because a process takes longer to
    * start than that.
    */
   async loadFirst(): Promise<LoadedConfig> {
@@ -113,50 +113,56 @@ export class ConfigLoader {
   }
 
   async #ask(request: LoaderRequest): Promise<LoaderAnswer> {
-    this.#worker ??= this.#start()
-    const worker = this.#worker
+    this.#reader ??= this.#start()
+    const reader = this.#reader
     const abort = new AbortController()
-    const gone = once(worker, 'exit', { signal: abort.signal }).then(() => {
-      throw new GatewayError('GW_INTERNAL_STATE', 'the thread of the loader ended')
+    const { signal } = abort
+    const gone = once(reader, 'exit', { signal }).then(() => {
+      throw new GatewayError('GW_INTERNAL_STATE', 'the reading process ended')
     })
     gone.catch(() => {})
+    // While an answer is awaited it holds this process, else not.
+    reader.ref()
+    reader.channel?.ref()
     try {
-      worker.postMessage(request)
-      // `once` rejects with what the thread threw.
-      const [answer] = (await Promise.race([once(worker, 'message', { signal: abort.signal }), gone])) as [
-        LoaderAnswer,
-      ]
-      return answer
+      reader.send(request)
+      // `once` rejects with an 'error'.
+      const [answer] = await Promise.race([once(reader, 'message', { signal }), gone])
+      return answer as LoaderAnswer
     } catch (cause) {
       throw cause instanceof GatewayError
         ? cause
-        : new GatewayError('GW_INTERNAL_STATE', 'the thread of the loader failed', { cause })
+        : new GatewayError('GW_INTERNAL_STATE', 'the reading process failed', { cause })
     } finally {
       abort.abort()
+      reader.unref()
+      reader.channel?.unref()
     }
   }
 
-  #start(): Worker {
-    const worker = new Worker(new URL('./config-worker.ts', import.meta.url), {
-      name: 'sluice-config',
+  #start(): ChildProcess {
+    const reader = fork(join(import.meta.dirname, 'config-reader.ts'), {
+      serialization: 'advanced',
       // What it makes is short-lived, but it need not be fast.
-      resourceLimits: { maxYoungGenerationSizeMb: 16 },
+      execArgv: ['--max-semi-space-size=8'],
     })
-    worker.unref()
-    worker.on('error', () => {})
-    worker.once('exit', () => {
-      if (this.#worker === worker) this.#worker = undefined
+    reader.on('error', () => {})
+    reader.once('exit', () => {
+      if (this.#reader === reader) this.#reader = undefined
     })
-    return worker
+    return reader
   }
 
   async #end(): Promise<void> {
-    const worker = this.#worker
-    this.#worker = undefined
-    await worker?.terminate()
+    const reader = this.#reader
+    this.#reader = undefined
+    if (reader === undefined || reader.exitCode !== null || reader.signalCode !== null) return
+    const exited = once(reader, 'exit')
+    reader.kill('SIGKILL')
+    await exited
   }
 
-  /** Ends the thread. */
+  /** Ends the reading process. */
   async close(): Promise<void> {
     clearTimeout(this.#idleTimer)
     await this.#end()

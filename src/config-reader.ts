@@ -1,4 +1,3 @@
-import { parentPort } from 'node:worker_threads'
 import {
   type CachedFile,
   ConfigError,
@@ -39,7 +38,7 @@ export type LoaderAnswer =
       readonly problems: readonly ConfigProblem[] | undefined
     }
 
-/** The thread lives only while there are edits; what it parsed serves the next one. */
+/** This process lives only while there are edits; what it parsed serves the next one. */
 const cache = new Map<string, CachedFile>()
 let lists: Record<ListName, readonly (RouteSpec | ServicePolicy)[]> = { routes: [], services: [] }
 
@@ -72,6 +71,10 @@ async function answer(request: LoaderRequest): Promise<LoaderAnswer> {
   }
 }
 
-parentPort?.on('message', (request: LoaderRequest) => {
-  void answer(request).then((reply) => parentPort?.postMessage(reply))
+process.on('message', (request: LoaderRequest) => {
+  void answer(request).then((reply) => process.send?.(reply))
 })
+// Ctrl-C goes to the whole group: the gateway decides when this ends. Without a gateway there is nothing to do.
+process.on('SIGINT', () => {})
+process.on('SIGTERM', () => {})
+process.on('disconnect', () => process.exit(0))
