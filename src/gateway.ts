@@ -4,7 +4,7 @@ import type { StaticConfig } from './config/load.ts'
 import { watchConfig } from './config/watch.ts'
 import { splitAddress, urlOf } from './core/address.ts'
 import { sleep } from './core/duration.ts'
-import { errorText } from './core/errors.ts'
+import { errorText, toError } from './core/errors.ts'
 import { createIdSource } from './core/ids.ts'
 import { createParts, type GatewayOptions, type Parts } from './parts.ts'
 import { createSelfRegistration } from './registry/self-registration.ts'
@@ -213,6 +213,11 @@ export class Gateway {
     await snapshot?.flush()
     await upstreams.close()
     await this.#admin.close()
+  }
+
+  /** Something threw where nothing should. */
+  noteDefect(error: unknown): void {
+    this.#parts.logs.log.fatal({ err: errorText(error), stack: toError(error).stack }, 'a defect: draining')
   }
 
   /** Writes what is buffered in the log: the process ends at once. */

@@ -36,11 +36,18 @@ async function load(loader: ConfigLoader, terminal: Terminal): Promise<LoadedCon
   }
 }
 
-/** Resolves with the first SIGTERM or SIGINT; SIGHUP reads the configuration again. */
-function untilAskedToStop(gateway: Gateway): Promise<NodeJS.Signals> {
+/**
+ * Resolves with the first SIGTERM or SIGINT, or with `failed` when something threw where nothing should: then nobody
+ * knows what still holds, so the gateway finishes what it has and leaves. SIGHUP reads the configuration again.
+ */
+function untilTheEnd(gateway: Gateway): Promise<'asked' | 'failed'> {
   process.on('SIGHUP', () => void gateway.reload())
   return new Promise((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal))
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve('asked'))
+    process.on('uncaughtException', (error) => {
+      gateway.noteDefect(error)
+      resolve('failed')
+    })
   })
 }
 
@@ -55,8 +62,8 @@ function stopAtOnceOnNext(gateway: Gateway): void {
 }
 
 /**
- * `sluice run`: until SIGTERM or SIGINT, then drains. 0 after a drain, 1 when the configuration is not valid;
- * throws GW_LISTEN_FAILED, GW_CONFIG_UNREADABLE.
+ * `sluice run`: until SIGTERM or SIGINT, then drains. 0 after a drain, 1 when the configuration is not valid or a
+ * defect ended it; throws GW_LISTEN_FAILED, GW_CONFIG_UNREADABLE.
  */
 export async function run(
   options: { config: string; json?: true },
@@ -74,7 +81,7 @@ export async function run(
     return 1
   }
   const gateway = new Gateway({ version: packageVersion(), config, loader })
-  const asked = untilAskedToStop(gateway)
+  const end = untilTheEnd(gateway)
   try {
     const report = await gateway.start(hooks)
     if (options.json === true) {
@@ -86,8 +93,8 @@ export async function run(
     await gateway.abandon()
     throw thrown
   }
-  await asked
+  const why = await end
   stopAtOnceOnNext(gateway)
   await gateway.drain()
-  return 0
+  return why === 'asked' ? 0 : 1
 }

@@ -123,6 +123,35 @@ test('an invalid configuration is shown with every mistake, and the exit code is
   expect(gateway.output()).toContain('log.level')
 })
 
+test('a defect is logged, and what is under way is finished before the gateway leaves', async () => {
+  let release: () => void = () => {}
+  const slow = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  const upstream = await httpServer(async (_request, response) => {
+    await slow
+    response.end('done')
+  })
+  cleanups.push(() => upstream.close())
+  const boom = 'process.on("SIGUSR2",()=>{throw new TypeError("boom")})'
+  const gateway = await gatewayWith({
+    env: { NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(boom)}` },
+    yaml: 'drain: { acceptGrace: 10ms, timeout: 10s }',
+    routes: {
+      'all.yaml': `routes: [{ name: all, match: { pathPrefix: / }, upstreams: ["http://127.0.0.1:${upstream.port}"] }]`,
+    },
+  })
+  const pending = fetch(gateway.publicUrl).then((answer) => answer.text())
+  await waitFor(() => upstream.sockets.size > 0)
+  gateway.signal('SIGUSR2')
+  await waitFor(async () => (await gateway.admin<Ready>('/health/ready')).status === 'draining')
+  release()
+  expect(await pending).toBe('done')
+  expect(await gateway.exited()).toBe(1)
+  expect(gateway.output()).toContain('"level":60')
+  expect(gateway.output()).toContain('boom')
+})
+
 test('SIGHUP reads the files again', async () => {
   const gateway = await gatewayWith()
   gateway.signal('SIGHUP')
