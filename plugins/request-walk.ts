@@ -1,4 +1,3 @@
-import { Transform } from 'node:stream'
 import { type ErrorCode, errorEntry, errorText, GatewayError } from '../src/core/errors.ts'
 import type { Headers } from '../src/core/headers.ts'
 import type { Outcome } from '../src/core/outcome.ts'
@@ -6,12 +5,13 @@ import type { FilterContext, FilterReply, ResponseContext } from '../src/filters
 import { type LocalAnswer, renderReply } from '../src/filters/reply.ts'
 import { type Chain, EMPTY_CHAIN, runInbound, runOutbound } from '../src/filters/runner.ts'
 import { type ClientRequest, type ClientResponse, declaredLength, isHttp2 } from '../src/proxy/client-side.ts'
-import type { Departure, ForwardResult, RequestBody, ResponseSink } from '../src/proxy/exchange.ts'
+import type { ForwardResult, ResponseSink } from '../src/proxy/exchange.ts'
 import { forward } from '../src/proxy/forward.ts'
 import { authorityOf } from '../src/proxy/transport.ts'
 import type { Routed } from '../src/routing/table.ts'
-import { readBody } from './body.ts'
 import { ClientAnswer } from './client-answer.ts'
+import { ClientBody } from './client-body.ts'
+import { ClientDeparture } from './client-departure.ts'
 import { createFilterContext } from './filter-context.ts'
 import { type Intake, type Listener, type ProxyDeps, prepareHeaders, recordHead, takeIn } from './intake.ts'
 import { actionAnswer, applyEdits, problemAnswer } from './local-answer.ts'
@@ -19,43 +19,20 @@ import { actionAnswer, applyEdits, problemAnswer } from './local-answer.ts'
 /** A request without instances to answer it may be tried again after this. s. */
 const UNKNOWN_SERVICE_RETRY_S = 2
 
-/** An AbortController and its signal cost more than everything else that is made for a request. */
-class ClientDeparture implements Departure {
-  aborted = false
-  #listener: (() => void) | undefined
-
-  addEventListener(_type: 'abort', listener: () => void): void {
-    this.#listener = listener
-  }
-
-  removeEventListener(): void {
-    this.#listener = undefined
-  }
-
-  abort(): void {
-    if (this.aborted) return
-    this.aborted = true
-    this.#listener?.()
-  }
-}
-
 /** The way of one request through the gateway; also the sink of its answer. */
 export class RequestWalk implements ResponseSink {
-  readonly #request: ClientRequest
   readonly #response: ClientResponse
   readonly #listener: Listener
   readonly #deps: ProxyDeps
   readonly #intake: Intake
   readonly #answer: ClientAnswer
   readonly #departure = new ClientDeparture()
+  readonly #body: ClientBody
   #chain: Chain = EMPTY_CHAIN
   #ctx: FilterContext | undefined
-  #wantsContinue: boolean
-  #length: number | undefined
   #filterMs = 0
   /** A local answer took the place of the upstream's. */
   #isReplaced = false
-  #isOverLimit = false
   #isRecorded = false
 
   constructor(
@@ -65,13 +42,17 @@ export class RequestWalk implements ResponseSink {
     listener: Listener,
     deps: ProxyDeps,
   ) {
-    this.#request = request
     this.#response = response
-    this.#wantsContinue = wantsContinue
     this.#listener = listener
     this.#deps = deps
     this.#intake = takeIn(request, listener, deps)
     this.#answer = new ClientAnswer(request, response, this.#intake, deps)
+    const length = declaredLength(request, this.#intake.headers)
+    this.#body = new ClientBody(request, response, {
+      length,
+      wantsContinue,
+      onOverLimit: () => this.#departure.abort(),
+    })
     response.on('close', this.#onClose)
     response.on('error', () => {})
   }
@@ -86,7 +67,6 @@ export class RequestWalk implements ResponseSink {
   start(): void {
     try {
       const { decision } = this.#intake
-      this.#length = declaredLength(this.#request, this.#intake.headers)
       if (decision.kind === 'refuse') {
         this.#refuse(decision.code, {
           ...(decision.detail === undefined ? {} : { detail: decision.detail }),
@@ -107,15 +87,15 @@ export class RequestWalk implements ResponseSink {
     this.#chain = this.#deps.chains.chainFor(spec)
     const maxBodyBytes = spec.maxBodyBytes ?? this.#deps.limits.bodyBytes
     if (this.#chain !== EMPTY_CHAIN) {
-      this.#ctx = createFilterContext(this.#intake, routed, this.#length, maxBodyBytes)
+      this.#ctx = createFilterContext(this.#intake, routed, this.#body.length, maxBodyBytes)
     }
-    if (maxBodyBytes > 0 && this.#length !== undefined && this.#length > maxBodyBytes) {
+    if (maxBodyBytes > 0 && this.#body.length !== undefined && this.#body.length > maxBodyBytes) {
       this.#refuse('GW_REQUEST_BODY_TOO_LARGE')
       return
     }
     if (this.#ctx === undefined) {
       this.#act(routed, maxBodyBytes, undefined)
-    } else if (this.#chain.needsBodyBytes > 0 && this.#length !== 0) {
+    } else if (this.#chain.needsBodyBytes > 0 && this.#body.length !== 0) {
       this.#bufferThenFilter(routed, this.#ctx, maxBodyBytes)
     } else {
       this.#filter(routed, this.#ctx)
@@ -125,12 +105,11 @@ export class RequestWalk implements ResponseSink {
   #bufferThenFilter(routed: Routed, ctx: FilterContext, maxBodyBytes: number): void {
     const { needsBodyBytes } = this.#chain
     const limit = maxBodyBytes === 0 ? needsBodyBytes : Math.min(needsBodyBytes, maxBodyBytes)
-    if (this.#length !== undefined && this.#length > limit) {
+    if (this.#body.length !== undefined && this.#body.length > limit) {
       this.#refuse('GW_REQUEST_BODY_TOO_LARGE')
       return
     }
-    this.#continue()
-    readBody(this.#request, limit, this.#deps.limits.idleTimeout).then(
+    this.#body.readWhole(limit, this.#deps.limits.idleTimeout).then(
       (body) => {
         this.#ctx = Object.assign(ctx, { body })
         this.#filter(routed, ctx)
@@ -183,7 +162,7 @@ export class RequestWalk implements ResponseSink {
     }
     applyEdits(this.#intake.headers, requestHeaders)
     const { requestId, method, headers, clientHost, clientIp } = this.#intake
-    const body = this.#body(maxBodyBytes, buffered)
+    const body = this.#body.source(maxBodyBytes, buffered)
     void forward(
       {
         routed,
@@ -201,45 +180,8 @@ export class RequestWalk implements ResponseSink {
     ).then((result) => this.#forwarded(result))
   }
 
-  #body(maxBodyBytes: number, buffered: Buffer | undefined): RequestBody {
-    if (buffered !== undefined) return { kind: 'buffer', bytes: buffered }
-    if (this.#length === 0) return { kind: 'none' }
-    this.#continue()
-    if (this.#length !== undefined || maxBodyBytes === 0) {
-      return { kind: 'stream', stream: this.#request, length: this.#length }
-    }
-    return { kind: 'stream', stream: this.#counted(maxBodyBytes), length: undefined }
-  }
-
-  /** A body of unknown length, cut off beyond the limit: the exchange ends and the client gets 413. */
-  #counted(maxBodyBytes: number): Transform {
-    let left = maxBodyBytes
-    const counted = new Transform({
-      transform: (chunk: Buffer, _, done) => {
-        left -= chunk.length
-        if (left >= 0) {
-          done(null, chunk)
-        } else if (!this.#isOverLimit) {
-          this.#isOverLimit = true
-          this.#request.unpipe(counted)
-          this.#departure.abort()
-        }
-      },
-    })
-    this.#request.on('error', () => counted.destroy())
-    this.#request.on('aborted', () => counted.destroy())
-    this.#request.pipe(counted)
-    return counted
-  }
-
-  #continue(): void {
-    if (!this.#wantsContinue) return
-    this.#wantsContinue = false
-    this.#response.writeContinue()
-  }
-
   #forwarded(result: ForwardResult): void {
-    if (this.#isOverLimit && !this.#answer.hasHead) {
+    if (this.#body.isOverLimit && !this.#answer.hasHead) {
       this.#refuse('GW_REQUEST_BODY_TOO_LARGE', { result })
     } else if (result.refuse !== undefined && !this.#answer.hasHead && !this.#answer.isGone) {
       const { code, retryAfterSeconds } = result.refuse
@@ -248,13 +190,8 @@ export class RequestWalk implements ResponseSink {
       this.#record('filter_refused', undefined, result)
     } else {
       this.#record(result.outcome, undefined, result)
-      this.#dropBody()
+      this.#body.drop()
     }
-  }
-
-  /** A body that nobody reads would block the connection for the next request. */
-  #dropBody(): void {
-    if (!this.#request.complete && !isHttp2(this.#request)) this.#request.resume()
   }
 
   informational(status: number, headers: Headers): void {
@@ -347,7 +284,7 @@ export class RequestWalk implements ResponseSink {
     code: ErrorCode | undefined,
     result?: ForwardResult,
   ): void {
-    const over = this.#isOverLimit ? 'body_too_large' : outcome
+    const over = this.#body.isOverLimit ? 'body_too_large' : outcome
     if (this.#ctx === undefined || !this.#chain.hasOutbound) {
       this.#sendLocal(local, over, code, result)
       return
@@ -372,10 +309,10 @@ export class RequestWalk implements ResponseSink {
       this.#record('client_gone', undefined, result)
       return
     }
-    const isUnread = !isHttp2(this.#request) && !this.#request.complete && this.#length !== 0
+    const { isUnread, isHeldBack } = this.#body
     if (isUnread) headers.set('connection', 'close')
     const isBodiless = this.#intake.method === 'HEAD'
-    this.#answer.local(status, headers, isBodiless ? undefined : body, isUnread && !this.#wantsContinue)
+    this.#answer.local(status, headers, isBodiless ? undefined : body, isUnread && !isHeldBack)
     this.#record(outcome, code, result)
   }
 

@@ -1,44 +1,13 @@
-import { z } from 'zod'
-import { type Clock, parseDuration } from '../core/duration.ts'
+import type { Clock } from '../core/duration.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Check, Instance, InstanceState, ServiceInstances } from '../core/types.ts'
+import { type Registration, registration } from './embedded-registration.ts'
 import type { RegistryProvider, RegistrySink } from './provider.ts'
 
 /** Consul raises shorter times to this. ms. */
 const MIN_DEREGISTER_MS = 60_000
 const MAX_INSTANCES = 10_000
 const MAX_OUTPUT = 512
-
-const goDuration = z.string().transform((text, ctx) => {
-  const ms = parseDuration(text)
-  if (ms !== undefined) return ms
-  ctx.addIssue({ code: 'custom', message: `"${text}" is no duration; write 10s, 1m` })
-  return z.NEVER
-})
-
-const check = z.object({
-  CheckID: z.string().optional(),
-  Name: z.string().optional(),
-  TTL: goDuration.optional(),
-  Status: z.enum(['passing', 'warning', 'critical']).default('critical'),
-  DeregisterCriticalServiceAfter: goDuration.optional(),
-  Notes: z.string().optional(),
-})
-
-/** Consul's agent registration (`PUT /v1/agent/service/register`), as far as it means something here. */
-const registration = z.object({
-  ID: z.string().min(1).max(256).optional(),
-  Name: z.string().min(1).max(256),
-  Address: z.string().default('127.0.0.1'),
-  Port: z.int().min(1).max(65535),
-  Tags: z.array(z.string().max(4096)).max(64).nullish(),
-  Meta: z.record(z.string().max(128), z.string().max(512)).nullish(),
-  Weights: z.object({ Passing: z.int().min(1).max(65535), Warning: z.int().min(0).max(65535) }).nullish(),
-  Check: check.nullish(),
-  Checks: z.array(check).nullish(),
-})
-
-export type Registration = z.output<typeof registration>
 
 interface TtlCheck {
   readonly id: string
