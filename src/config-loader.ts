@@ -76,7 +76,7 @@ export class ConfigLoader {
       return { ...config, dynamic: { ...config.dynamic, routes, services } }
     } catch (thrown) {
       if (!(thrown instanceof GatewayError) || thrown.code !== 'GW_INTERNAL_STATE') throw thrown
-      log.warn({ err: errorText(thrown) }, 'the loader failed: the configuration is read in this thread')
+      log.warn({ err: errorText(thrown) }, 'the reading process failed: the configuration is read here')
       await this.#end()
       return this.#loadHere(overlay)
     } finally {
