@@ -41,7 +41,7 @@ routes:
     upstreams: ["${upstream}"]
 `,
   )
-  const command = [process.execPath, join(ROOT, 'src/main.ts'), 'run', '-c', folder]
+  const command = [join(ROOT, 'bin/sluice'), 'run', '-c', folder]
   return startProgram(name, command, `http://127.0.0.1:${port}/`)
 }
 

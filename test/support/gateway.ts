@@ -59,14 +59,10 @@ ${options.yaml ?? ''}`,
   for (const [name, yaml] of Object.entries(options.routes ?? {})) writeRoutes(name, yaml)
 
   options.prepare?.(folder)
-  const child: ChildProcess = spawn(
-    process.execPath,
-    [join(ROOT, 'src/main.ts'), 'run', '-c', folder, '--json'],
-    {
-      env: { ...process.env, ...options.env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    },
-  )
+  const child: ChildProcess = spawn(join(ROOT, 'bin/sluice'), ['run', '-c', folder, '--json'], {
+    env: { ...process.env, ...options.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   let output = ''
   const keep = (chunk: Buffer) => {
     output = (output + chunk.toString()).slice(-200_000)
