@@ -11,10 +11,14 @@ const send = (reply: FastifyReply, { status, body }: AgentAnswer) =>
 export const agentRoutes: AdminRoutes = (app) => {
   const tags = ['embedded registry']
 
-  app.put(
+  app.put<{ Querystring: { 'replace-existing-checks'?: string } }>(
     '/v1/agent/service/register',
     { schema: { tags, summary: 'Register an instance' } },
-    (request, reply) => send(reply, app.gateway.agent().register(request.body)),
+    (request, reply) => {
+      const replace = request.query['replace-existing-checks']
+      const isReplacing = replace !== undefined && replace !== 'false'
+      return send(reply, app.gateway.agent().register(request.body, isReplacing))
+    },
   )
 
   app.put<{ Params: { id: string } }>(

@@ -26,7 +26,7 @@ export interface AgentAnswer {
 
 /** The embedded registry as the agent endpoints see it. */
 export interface EmbeddedAgent {
-  register(body: unknown): AgentAnswer
+  register(body: unknown, isReplacing?: boolean): AgentAnswer
   deregister(id: string): AgentAnswer
   maintenance(id: string, reason: string | undefined): AgentAnswer
   report(checkId: string, state: 'passing' | 'warning' | 'critical', output: string): AgentAnswer

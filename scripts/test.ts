@@ -15,6 +15,10 @@ if (servers.status !== 0) {
   process.exit(1)
 }
 
+// What the tests and examples import as a user does must be what the sources say.
+const built = spawnSync('npm', ['run', '--silent', 'build'], { cwd: root, stdio: 'inherit' })
+if (built.status !== 0) process.exit(1)
+
 const report = join(tmpdir(), `sluice-tests-${process.pid}.json`)
 const vitest = spawn(
   process.execPath,

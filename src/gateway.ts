@@ -5,10 +5,10 @@ import { watchConfig } from './config/watch.ts'
 import { splitAddress, urlOf } from './core/address.ts'
 import { sleep } from './core/duration.ts'
 import { errorText, toError } from './core/errors.ts'
-import { createIdSource } from './core/ids.ts'
 import { createParts, type GatewayOptions, type Parts } from './parts.ts'
-import { createSelfRegistration } from './registry/self-registration.ts'
+import type { Lease } from './register/lease.ts'
 import { readSnapshot } from './registry/snapshot-file.ts'
+import { startSelfRegistration } from './self-registration.ts'
 
 /** How long the first table waits for registries. ms. */
 const FIRST_ANSWER_MS = 5000
@@ -42,7 +42,7 @@ export class Gateway {
   readonly #parts: Parts
   readonly #admin: AdminServer
   readonly #watchAbort = new AbortController()
-  #self: { deregister(): Promise<void> } | undefined
+  #self: Lease | undefined
   #adminUrl = ''
   #watching: Promise<void> = Promise.resolve()
 
@@ -88,7 +88,7 @@ export class Gateway {
     await listeners.listen()
     life.state = 'ready'
     events.publish('state', { state: 'ready' })
-    this.#startSelf()
+    await this.#startSelf()
     this.#watching = watchConfig(
       () => this.#watchedFiles(),
       () => this.reload(),
@@ -126,28 +126,14 @@ export class Gateway {
   }
 
   /** Once clients are served, not before. */
-  #startSelf(): void {
-    const { self, registries } = this.#config
-    const { clock, random, logs, listeners } = this.#parts
-    const listener = listeners.first()
-    const registry = self === undefined ? undefined : registries[self.registry]
-    if (self === undefined || listener === undefined || registry?.type !== 'consul') return
-    const registration = createSelfRegistration(
-      {
-        url: registry.url ?? '',
-        ...(registry.token === undefined ? {} : { token: registry.token }),
-        ...(registry.tokenFile === undefined ? {} : { tokenFile: registry.tokenFile }),
-        name: self.name,
-        id: `${self.name}-${createIdSource()(4)}`,
-        address: self.address ?? listener.host,
-        port: self.port ?? listener.port,
-        tags: self.tags,
-        ttlMs: self.ttl,
-      },
-      { clock, random, log: logs.log },
-    )
-    registration.start()
-    this.#self = registration
+  async #startSelf(): Promise<void> {
+    const { listeners, logs } = this.#parts
+    try {
+      const listener = listeners.first()
+      this.#self = await startSelfRegistration({ ...this.#parts, config: this.#config, listener })
+    } catch (thrown) {
+      logs.log.error({ err: errorText(thrown) }, 'the gateway is not registered')
+    }
   }
 
   #watchedFiles(): string[] {
@@ -177,8 +163,8 @@ export class Gateway {
   }
 
   /**
-   * The gateway's own way out: not ready, deregistered, accepting for a grace, then finishing what is in flight,
-   * up to the limit. Returns how many connections had to be cut off.
+   * The gateway's own way out: not ready, marked as draining in the registry, accepting for a grace, then finishing what
+   * is in flight, up to the limit, and out of the registry. Returns how many connections had to be cut off.
    */
   async drain(): Promise<number> {
     const { acceptGrace, timeout } = this.#config.drain
@@ -187,10 +173,10 @@ export class Gateway {
     events.publish('state', { state: 'draining' })
     logs.log.info({ graceMs: acceptGrace, timeoutMs: timeout }, 'draining')
     this.#watchAbort.abort()
-    const deregistered = this.#self?.deregister()
+    const marked = this.#self?.drain('shutdown')
     listeners.beginDrain()
     await sleep(acceptGrace)
-    await deregistered
+    await marked
     const closed = listeners.close()
     dataPath.tunnels.goAway()
     const abort = new AbortController()
@@ -198,6 +184,7 @@ export class Gateway {
     abort.abort()
     const left = await listeners.destroy()
     dataPath.tunnels.destroy()
+    await this.#self?.release()
     await this.#stop()
     logs.log.info({ left }, left === 0 ? 'drained' : 'drained; connections were cut off at the limit')
     logs.flush()

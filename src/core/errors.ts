@@ -101,6 +101,9 @@ export const ERRORS = {
   GW_REGISTRY_ACL: { status: 0, title: 'The registry refused the token' },
   GW_REGISTRY_ANSWER: { status: 0, title: 'The registry answered with something unexpected' },
   GW_REGISTRY_FILE: { status: 0, title: 'The registry file is not valid' },
+
+  GW_REGISTER_OPTIONS: { status: 0, title: 'The registration cannot work as given' },
+  GW_REGISTER_HOOK: { status: 0, title: 'A function of the service failed while it drained' },
 } as const satisfies Record<string, CatalogueEntry>
 
 export type ErrorCode = keyof typeof ERRORS

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { GatewayError } from '../core/errors.ts'
 import type { Check, Instance, InstanceState, ServiceInstances } from '../core/types.ts'
 import type { AddressRule } from './consul-address.ts'
+import { isDrainReason } from './drain-mark.ts'
 
 const MAX_OUTPUT = 512
 const SERF_CHECK = 'serfHealth'
@@ -32,6 +33,7 @@ const healthEntry = z.object({
         CheckID: z.string(),
         Status: z.string(),
         Output: z.string().default(''),
+        Notes: z.string().default(''),
         Type: z.string().default(''),
       }),
     )
@@ -151,8 +153,10 @@ function toInstance(
   // Consul has no word for "take no more while warning" but this weight, and a weight of 0 is none here.
   const isRefusing = found === 'warning' && weights.Warning <= 0
   const checks = isRefusing ? given.map(refuse) : given
-  const isDraining = meta['draining'] === 'true' || tags.includes('draining')
   const state = isRefusing ? 'critical' : found
+  const isDraining =
+    entry.Checks?.some((check) => isDrainMark(service.ID, check)) === true ||
+    (state !== 'maintenance' && (meta['draining'] === 'true' || tags.includes('draining')))
   const dc = node.Datacenter ?? datacentre ?? 'local'
   const scheme = meta['scheme'] ?? tagValue(tags, 'scheme')
   const version = meta['version'] ?? tagValue(tags, 'version')
@@ -163,7 +167,7 @@ function toInstance(
     address: place.address,
     port: place.port,
     scheme: scheme === 'https' || scheme === 'h2c' ? scheme : 'http',
-    state: isDraining && state !== 'maintenance' ? 'draining' : state,
+    state: isDraining ? 'draining' : state,
     weight: Math.max(1, state === 'warning' ? weights.Warning : weights.Passing),
     tags,
     meta,
@@ -211,6 +215,17 @@ function isExpired({
 }) {
   if (id === SERF_CHECK) return true
   return (type === '' || type === 'ttl') && output.startsWith('TTL expired')
+}
+
+/**
+ * Maintenance that an instance set for itself because it goes away (docs/rolling-release.md): every reader of the
+ * catalog leaves it alone, and we know that its end is no loss.
+ */
+function isDrainMark(
+  id: string,
+  { CheckID, Status, Notes }: { CheckID: string; Status: string; Notes: string },
+) {
+  return CheckID === `_service_maintenance:${id}` && Status === 'critical' && isDrainReason(Notes)
 }
 
 function refuse(check: Check): Check {

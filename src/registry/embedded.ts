@@ -1,6 +1,7 @@
 import type { Clock } from '../core/duration.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Check, Instance, InstanceState, ServiceInstances } from '../core/types.ts'
+import { DRAIN_MARK, isDrainReason } from './drain-mark.ts'
 import { type Registration, registration } from './embedded-registration.ts'
 import type { RegistryProvider, RegistrySink } from './provider.ts'
 
@@ -68,8 +69,11 @@ export class EmbeddedRegistry implements RegistryProvider {
     })
   }
 
-  /** `PUT /v1/agent/service/register`. Registering again keeps the state of its checks, as Consul does. */
-  register(body: unknown): AgentAnswer {
+  /**
+   * `PUT /v1/agent/service/register`. Registering again keeps the state of its checks and its maintenance, as Consul
+   * does; with `?replace-existing-checks` it begins anew.
+   */
+  register(body: unknown, isReplacing = false): AgentAnswer {
     const result = registration.safeParse(body)
     if (!result.success) {
       const [issue] = result.error.issues
@@ -84,11 +88,12 @@ export class EmbeddedRegistry implements RegistryProvider {
         body: 'the embedded registry has TTL checks only; use Consul for HTTP or TCP checks',
       }
     }
-    const old = this.#services.get(id)
-    if (old === undefined && this.#services.size >= MAX_INSTANCES) {
+    const found = this.#services.get(id)
+    const old = isReplacing ? undefined : found
+    if (found === undefined && this.#services.size >= MAX_INSTANCES) {
       return { status: 500, body: `the embedded registry holds at most ${MAX_INSTANCES} instances` }
     }
-    if (old !== undefined) clearTimers(old)
+    if (found !== undefined) clearTimers(found)
     const registered: Registered = {
       id,
       spec,
@@ -129,7 +134,7 @@ export class EmbeddedRegistry implements RegistryProvider {
     }
     clearTimers(registered)
     // First draining, then gone: nobody must take a goodbye for a fault of the registry.
-    registered.maintenance = 'deregistered'
+    registered.maintenance = DRAIN_MARK
     this.#publish()
     this.#services.delete(id)
     this.#publish()
@@ -279,7 +284,7 @@ function toInstance(registry: string, { id, spec, checks, maintenance }: Registe
   }))
   const worst = ORDER.find((state) => list.some((one) => one.state === state)) ?? 'passing'
   const state: InstanceState =
-    maintenance === 'deregistered' ? 'draining' : maintenance === undefined ? worst : 'maintenance'
+    maintenance === undefined ? worst : isDrainReason(maintenance) ? 'draining' : 'maintenance'
   const tags = spec.Tags ?? []
   const meta = spec.Meta ?? {}
   const weights = spec.Weights ?? { Passing: 1, Warning: 1 }

@@ -82,6 +82,16 @@ describe('state', () => {
       'maintenance',
     ],
     [
+      'maintenance that an instance set to go away is draining',
+      [{ CheckID: '_service_maintenance:w1', Status: 'critical', Output: '', Notes: 'draining: SIGTERM' }],
+      'draining',
+    ],
+    [
+      'maintenance with another reason is not',
+      [{ CheckID: '_service_maintenance:w1', Status: 'critical', Output: '', Notes: 'drainings' }],
+      'maintenance',
+    ],
+    [
       'maintenance of the node counts for its instances',
       [{ CheckID: '_node_maintenance', Status: 'critical', Output: '' }],
       'maintenance',

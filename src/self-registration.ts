@@ -1,0 +1,63 @@
+import type { StaticConfig } from './config/load.ts'
+import { createIdSource } from './core/ids.ts'
+import type { Parts } from './parts.ts'
+import { agentUrl } from './register/agent.ts'
+import { Lease, type LeaseEvent } from './register/lease.ts'
+import { findAddress } from './register/place.ts'
+import { OWNER, OWNER_KEY } from './register/settings.ts'
+
+/** Consul takes no shorter time. ms. */
+const DEREGISTER_AFTER_MS = 60_000
+
+/** What is wanted and what there is. */
+export interface SelfRegistrationInput extends Pick<Parts, 'clock' | 'random' | 'logs' | 'version'> {
+  readonly config: StaticConfig
+  /** Where clients come in. */
+  readonly listener: { readonly host: string; readonly port: number } | undefined
+}
+
+/**
+ * Registers the gateway as a service in Consul, by the library that services use. Undefined when the configuration does
+ * not ask for it. Throws GW_REGISTER_OPTIONS when its address is none that others could use.
+ */
+export async function startSelfRegistration(input: SelfRegistrationInput): Promise<Lease | undefined> {
+  const { config, listener, clock, random, logs, version } = input
+  const { self } = config
+  const registry = self === undefined ? undefined : config.registries[self.registry]
+  if (self === undefined || listener === undefined || registry?.type !== 'consul') return undefined
+  const bound = { address: listener.host, port: listener.port }
+  const url = agentUrl(registry.url ?? '')
+  const address = await findAddress(self.address, bound, url)
+  const { tls, token, tokenFile } = registry
+  const lease = new Lease(
+    {
+      agent: { url, token, tokenFile, ca: tls?.ca, cert: tls?.cert, key: tls?.key },
+      service: self.name,
+      id: `${self.name}-${createIdSource()(4)}`,
+      address,
+      port: self.port ?? listener.port,
+      weights: { passing: 1, warning: 1 },
+      tags: self.tags,
+      meta: { version, [OWNER_KEY]: OWNER },
+      ttlMs: self.ttl,
+      deregisterAfterMs: DEREGISTER_AFTER_MS,
+    },
+    { clock, random, onEvent: (event) => tell(logs.log, self.name, event) },
+  )
+  lease.start()
+  return lease
+}
+
+function tell({ info, warn }: LogLines, service: string, event: LeaseEvent): void {
+  const { type, ...fields } = event
+  if (type === 'registered') info({ service, ...fields }, 'the gateway is registered')
+  if (type === 'lost') warn({ service, ...fields }, 'the agent forgot the gateway: registering again')
+  if (type === 'problem') warn({ service, ...fields }, 'the gateway cannot tell the registry that it lives')
+  if (type === 'state' && event.to === 'gone')
+    info({ service, ...fields }, 'the gateway is out of the registry')
+}
+
+interface LogLines {
+  info(fields: object, text: string): void
+  warn(fields: object, text: string): void
+}
