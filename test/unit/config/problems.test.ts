@@ -35,7 +35,24 @@ test.each<[what: string, yaml: string, place: string, path: string, message: str
     'open to the network',
     'admin.token',
   ],
-  ['a short token', 'admin: { token: short }', '2:10', 'admin.token', '', ''],
+  ['a short token', 'admin: { token: short }', '2:10', 'admin.token', '', 'at least 16 characters'],
+  [
+    'a number that is too large',
+    'registries: { c: { type: consul, maxWatches: 1000 } }',
+    '2:34',
+    'registries.c.maxWatches',
+    'Too big',
+    'at most 150',
+  ],
+  [
+    'a URL that is none',
+    'registries: { c: { type: consul, url: nourl } }',
+    '2:34',
+    'registries.c.url',
+    'Invalid URL',
+    'http://host:port',
+  ],
+  ['a registry without a type', 'registries: { c: {} }', '2:15', 'registries.c.type', 'missing', 'consul'],
   ['a route that does nothing', route(''), '3:5', 'routes[0]', 'route "a" does nothing', 'service'],
   [
     'two actions',
@@ -261,6 +278,23 @@ test('a secret that cannot be resolved is named by its variable or file, never b
   expect(text).toContain('MISSING')
   expect(text).toContain('none')
   expect(text).not.toContain('swordfish')
+})
+
+test('an unknown type is named at its key, with the types there are', async () => {
+  const [problem] = await problemsOf({ 'sluice.yaml': 'registries: { c: { type: consull } }' })
+  expect(problem).toMatchObject({ path: 'registries.c.type', message: 'unknown type', line: 2, column: 20 })
+  expect(problem?.fix).toBe('did you mean "consul"? there are consul, file, embedded')
+})
+
+test('a reference that cannot be resolved is named with the path of its key', async () => {
+  const problems = await problemsOf({
+    'routes.d/a.yaml':
+      'routes:\n  - { name: a, respond: { body: "${FILE:none}", headers: { x-a: "${ENV:MISSING}" } } }',
+  })
+  expect(problems.map(({ path }) => path)).toEqual([
+    'routes[0].respond.body',
+    'routes[0].respond.headers.x-a',
+  ])
 })
 
 test('an environment variable that is wrong is named', async () => {
