@@ -89,7 +89,7 @@ Durations are written with their unit (\`250ms\`, \`15s\`, \`10m\`, \`1h\`, \`7d
 \`0\` is 0. Any text may hold \`\${ENV:NAME}\` or \`\${FILE:path}\`: the value of an environment variable, or of a file without
 the newline at its end. Paths are relative to the folder of the file that names them.
 
-These environment variables go before the file:
+These environment variables go before the file and are checked together with it:
 
 | variable | key |
 |---|---|

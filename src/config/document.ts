@@ -65,21 +65,21 @@ export class ConfigDocument {
   /** `${ENV:NAME}`, `${ENV:NAME:-default}`, `${FILE:path}` in texts, after parsing: a value never becomes YAML. */
   #resolveReferences(env: NodeJS.ProcessEnv): void {
     visit(this.#document, {
-      Scalar: (key, node) => {
+      Scalar: (key, node, ancestors) => {
         if (key === 'key' || typeof node.value !== 'string' || !node.value.includes('${')) return
         node.value = node.value.replaceAll(
           /\$?\$\{(?:(ENV|FILE):)?([^}]*)\}/g,
           (all, kind: string | undefined, rest: string) => {
             if (all.startsWith('$$')) return all.slice(1)
             if (kind === undefined) return all
-            return this.#resolve(kind, rest, env, node.range?.[0] ?? 0)
+            return this.#resolve(kind, rest, env, node.range?.[0] ?? 0, pathTo(node, ancestors))
           },
         )
       },
     })
   }
 
-  #resolve(kind: string, rest: string, env: NodeJS.ProcessEnv, offset: number): string {
+  #resolve(kind: string, rest: string, env: NodeJS.ProcessEnv, offset: number, where: string): string {
     if (kind === 'ENV') {
       const [, variable = rest, fallback] = /^(\w+):-(.*)$/s.exec(rest) ?? []
       const value = env[variable]
@@ -87,7 +87,7 @@ export class ConfigDocument {
       if (fallback !== undefined) return fallback
       this.#add(
         offset,
-        '',
+        where,
         `environment variable ${variable} is not set`,
         `set it, or write \${ENV:${variable}:-default}`,
       )
@@ -98,7 +98,7 @@ export class ConfigDocument {
     try {
       return readFileSync(path, 'utf8').replace(/\r?\n$/, '')
     } catch (thrown) {
-      this.#add(offset, '', `${path} cannot be read: ${errorText(thrown)}`, 'create it, or mend the path')
+      this.#add(offset, where, `${path} cannot be read: ${errorText(thrown)}`, 'create it, or mend the path')
       return ''
     }
   }
@@ -174,6 +174,18 @@ export class ConfigDocument {
             : `did you mean "${near}"? There are ${values.join(', ')}`
         return [this.problem(path, issue.message.replace(/^Invalid option: expected/, 'expected'), fix)]
       }
+      case 'too_small':
+        return [this.problem(path, issue.message, `write at least ${issue.minimum}${unitOf(issue.origin)}`)]
+      case 'invalid_format':
+        return [
+          this.problem(
+            path,
+            issue.message,
+            issue.format === 'url' ? 'write it as http://host:port' : 'see docs/config.md',
+          ),
+        ]
+      case 'too_big':
+        return [this.problem(path, issue.message, `write at most ${issue.maximum}${unitOf(issue.origin)}`)]
       default:
         return [this.problem(path, issue.message, 'see docs/config.md')]
     }
@@ -183,13 +195,13 @@ export class ConfigDocument {
   #fromUnion(schema: z.core.$ZodType, issue: z.core.$ZodIssueInvalidUnion, base: Path): ConfigProblem[] {
     const path = [...base, ...issue.path]
     if (issue.discriminator !== undefined) {
-      return [
-        this.problem(
-          [...path, issue.discriminator],
-          `unknown ${issue.discriminator}`,
-          'see docs/config.md for the types there are',
-        ),
-      ]
+      const { discriminator, input } = issue
+      const given = isRecord(input) ? input[discriminator] : undefined
+      const known = ('options' in issue ? (issue.options ?? []) : []).map(String)
+      const near = didYouMean(String(given ?? ''), known)
+      const all = `there are ${known.join(', ')}`
+      const message = given === undefined ? `key "${discriminator}" is missing` : `unknown ${discriminator}`
+      return [this.problem(path, message, near === undefined ? all : `did you mean "${near}"? ${all}`)]
     }
     const number = issue.errors
       .flat()
@@ -235,6 +247,22 @@ export class ConfigDocument {
     return this.problem(path, `a ${got} stands where a ${issue.expected} is expected`, fix)
   }
 }
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null
+
+/** The keys that lead to a node of the document, as `routes[2].match.path`. */
+function pathTo(node: Node, ancestors: readonly unknown[]): string {
+  const path: PropertyKey[] = []
+  ancestors.forEach((parent, i) => {
+    if (isPair(parent)) path.push(isScalar(parent.key) ? String(parent.key.value) : '?')
+    else if (isSeq(parent)) path.push(parent.items.indexOf(ancestors[i + 1] ?? node))
+  })
+  return pathText(path)
+}
+
+const unitOf = (origin: string): string =>
+  origin === 'string' ? ' characters' : origin === 'array' ? ' entries' : ''
 
 function typeName(value: unknown): string {
   if (value === null) return 'null'

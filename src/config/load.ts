@@ -7,7 +7,7 @@ import type { DynamicConfig, FilterSpec, RouteSpec, ServicePolicy } from '../cor
 import { anonymousService, toFilter, toPolicy, toRoute } from './convert.ts'
 import { ConfigDocument } from './document.ts'
 import { ConfigError, type ConfigProblem, didYouMean } from './problems.ts'
-import { resolveEnvironment, resolveFiles } from './resolve.ts'
+import { blameOverride, resolveEnvironment, resolveFiles, withOverrides } from './resolve.ts'
 import { type FilterInput, filterDefinition } from './routes.ts'
 import { type MainFile, mainFile, type RoutesFile, routesFile, type StaticConfig } from './schema.ts'
 
@@ -95,10 +95,15 @@ async function routeFiles(main: string, overlay: LoadOptions['overlay']): Promis
     .map((each) => join(folder, each))
 }
 
-function parse<T>(document: ConfigDocument, schema: z.ZodType<T>, problems: ConfigProblem[]): T | undefined {
+function parse<T>(
+  document: ConfigDocument,
+  schema: z.ZodType<T>,
+  problems: ConfigProblem[],
+  value: unknown = document.value,
+): T | undefined {
   problems.push(...document.problems)
   if (document.value === undefined) return undefined
-  const result = schema.safeParse(document.value, { reportInput: true })
+  const result = schema.safeParse(value, { reportInput: true })
   if (result.success) return result.data
   problems.push(...document.fromIssues(schema, result.error.issues))
   return undefined
@@ -286,8 +291,9 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   const files = [main, ...(await routeFiles(main, options.overlay))]
   const read = await Promise.all(files.map((file) => readDocument(file, env, options)))
   const [head, ...rest] = read.map(({ document }) => document) as [ConfigDocument, ...ConfigDocument[]]
-  const problems: ConfigProblem[] = []
-  const value = parse(head, mainFile, problems)
+  const found: ConfigProblem[] = []
+  const value = parse(head, mainFile, found, withOverrides(head.value, env))
+  const problems = found.map((problem) => blameOverride(problem, env))
   const parts: Part[] = value === undefined ? [] : [{ document: head, value }]
   rest.forEach((document, i) => {
     const cached = options.cache?.get(document.file)
@@ -312,7 +318,7 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   }
   const { routes, anonymous } = collectRoutes(parts, value, context)
   const resolved = await resolveFiles(value, [...services, ...anonymous], parts, problems)
-  const withEnv = resolveEnvironment(resolved.main, env, head, problems)
+  const withEnv = resolveEnvironment(resolved.main, env)
   if (problems.some((problem) => problem.severity === 'error')) throw new ConfigError(problems)
 
   const {

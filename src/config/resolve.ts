@@ -4,9 +4,9 @@ import { errorText } from '../core/errors.ts'
 import type { ServicePolicy, UpstreamTls } from '../core/route.ts'
 import type { ConfigDocument } from './document.ts'
 import type { ConfigProblem } from './problems.ts'
-import { type MainFile, mainFile, type RegistryConfig } from './schema.ts'
+import type { MainFile, RegistryConfig } from './schema.ts'
 
-/** Paths made absolute, PEM files read, environment overrides applied. */
+/** Environment overrides applied, paths made absolute, PEM files read. */
 
 interface Part {
   readonly document: ConfigDocument
@@ -125,30 +125,43 @@ export const OVERRIDES: Readonly<Record<string, readonly string[]>> = {
 function withValue(object: unknown, path: readonly string[], value: string): unknown {
   const [key, ...rest] = path
   if (key === undefined) return value
+  // Something else than keys stands there: the schema says so.
+  if (object !== null && object !== undefined && (typeof object !== 'object' || Array.isArray(object)))
+    return object
   const record = (object ?? {}) as Record<string, unknown>
   return { ...record, [key]: withValue(record[key], rest, value) }
 }
 
-/** The `SLUICE_*` variables, checked as if they stood in the file, and Consul's own for its registries. */
-export function resolveEnvironment(
-  main: MainFile,
-  env: NodeJS.ProcessEnv,
-  document: ConfigDocument,
-  problems: ConfigProblem[],
-): MainFile {
-  let value = main
-  for (const [variable, path] of Object.entries(OVERRIDES)) {
+function setOverrides(env: NodeJS.ProcessEnv): [variable: string, path: readonly string[], text: string][] {
+  return Object.entries(OVERRIDES).flatMap(([variable, path]) => {
     const text = env[variable]
-    if (text === undefined || text === '') continue
-    const key = path[0] as keyof MainFile
-    const result = mainFile.shape[key].safeParse((withValue(value, path, text) as MainFile)[key])
-    if (result.success) value = { ...value, [key]: result.data }
-    else {
-      const message = `environment variable ${variable}: ${result.error.issues[0]?.message ?? 'not valid'}`
-      problems.push(document.problem(path, message, `mend or unset ${variable}`))
-    }
+    return text === undefined || text === '' ? [] : [[variable, path, text]]
+  })
+}
+
+/** The values of the file with the `SLUICE_*` variables in place, before anything is checked. */
+export function withOverrides(file: unknown, env: NodeJS.ProcessEnv): unknown {
+  return setOverrides(env).reduce<unknown>((value, [variable, path, text]) => {
+    // Unlike a path in the file, one on the command line is seen from where the command is run.
+    return withValue(value, path, variable === 'SLUICE_SNAPSHOT_PATH' ? resolve(text) : text)
+  }, file)
+}
+
+/** A mistake at a key that a variable sets is the variable's. */
+export function blameOverride(problem: ConfigProblem, env: NodeJS.ProcessEnv): ConfigProblem {
+  const found = setOverrides(env).find(([, path]) => path.join('.') === problem.path)
+  if (found === undefined) return problem
+  const [variable] = found
+  return {
+    ...problem,
+    message: `environment variable ${variable}: ${problem.message}`,
+    fix: `mend or unset ${variable}: ${problem.fix}`,
   }
-  return { ...value, registries: mapConsul(value.registries, env) }
+}
+
+/** Consul's own environment variables for its registries, where the file says nothing. */
+export function resolveEnvironment(main: MainFile, env: NodeJS.ProcessEnv): MainFile {
+  return { ...main, registries: mapConsul(main.registries, env) }
 }
 
 function mapConsul(registries: MainFile['registries'], env: NodeJS.ProcessEnv): MainFile['registries'] {

@@ -1,9 +1,12 @@
 import { z } from 'zod'
 import { retries, timeouts } from './policy.ts'
 import {
+  authority,
+  groupProblem,
   headerName,
   headerValue,
   hostPattern,
+  literalPath,
   method,
   name,
   network,
@@ -69,8 +72,8 @@ const headerEdits = z
   .partial()
 
 const rewrite = z.union([
-  z.strictObject({ stripPrefix: pathPattern().describe('Cut these segments off the front.') }),
-  z.strictObject({ prefix: pathPattern().describe('Put this in place of the route’s pathPrefix.') }),
+  z.strictObject({ stripPrefix: literalPath().describe('Cut these segments off the front.') }),
+  z.strictObject({ prefix: literalPath().describe('Put this in place of the route’s pathPrefix.') }),
   z.strictObject({
     regex: regex(),
     replacement: z.string().describe('$1 or ${name} stand for groups.'),
@@ -82,9 +85,13 @@ const redirect = z.strictObject({
     .union([z.literal(301), z.literal(302), z.literal(303), z.literal(307), z.literal(308)])
     .default(308),
   scheme: z.enum(['http', 'https']).optional(),
-  host: z.string().optional().describe('What is left out stays as the request has it.'),
+  host: authority().optional().describe('What is left out stays as the request has it.'),
   port: z.int().min(1).max(65535).optional(),
-  path: z.string().startsWith('/').optional().describe('{param} stands for a parameter of the route’s path.'),
+  path: z
+    .string()
+    .regex(/^\/[\x21-\x7e]*$/, { error: 'write a path of visible ASCII that begins with /' })
+    .optional()
+    .describe('{param} stands for a parameter of the route’s path.'),
   stripQuery: z.boolean().default(false),
 })
 
@@ -142,9 +149,7 @@ export const route = z
     redirect: redirect.optional().describe('Answer with a redirect.'),
     respond: respond.optional().describe('Answer with this.'),
     rewrite: rewrite.optional().describe('What happens to the path before it goes upstream.'),
-    host: z
-      .string()
-      .min(1)
+    host: authority()
       .default('preserve')
       .describe(
         'Host header upstream: preserve (the client’s), upstream (the instance’s address), or a text. Default preserve.',
@@ -171,6 +176,29 @@ export const route = z
         message: `${given.join(' and ')} exclude each other`,
         path: [given[1] as string],
         params: { fix: 'keep one of them' },
+      })
+    }
+    if (value.rewrite !== undefined && 'regex' in value.rewrite) {
+      const { regex: pattern, replacement } = value.rewrite
+      const problem = groupProblem(pattern, replacement)
+      if (problem !== undefined) {
+        ctx.addIssue({
+          code: 'custom',
+          message: problem,
+          path: ['rewrite', 'replacement'],
+          params: { fix: 'use only groups of the regex; \\$ is a plain $' },
+        })
+      }
+    }
+    const known: readonly string[] =
+      (value.match.path ?? value.match.pathPrefix ?? '').match(/\{[^}]*\}/g) ?? []
+    const unknown = value.redirect?.path?.match(/\{[^}]*\}/g)?.find((param) => !known.includes(param))
+    if (unknown !== undefined) {
+      ctx.addIssue({
+        code: 'custom',
+        message: `the route has no parameter ${unknown}`,
+        path: ['redirect', 'path'],
+        params: { fix: `name it in match.path or match.pathPrefix, as in /items/${unknown}` },
       })
     }
     if (value.rewrite !== undefined && 'prefix' in value.rewrite && value.match.pathPrefix === undefined) {

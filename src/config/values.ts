@@ -55,12 +55,16 @@ export const hostPattern = () =>
       ctx.addIssue({ code: 'custom', message: `"${value}" is no host pattern`, params: { fix } })
     })
 
+/** Letters, digits and -._~ are matched unescaped: a pattern with such an escape would match nothing. */
+const UNRESERVED_ESCAPE = /%(?:2D|2E|3[0-9]|4[1-9A-F]|5[0-9A]|5F|6[1-9A-F]|7[0-9A]|7E)/
+
 function pathProblem(value: string): string | undefined {
   if (!value.startsWith('/')) return `path "${value}" does not begin with "/"`
   if (/[^\x21-\x7e]|[\\#?;]/.test(value))
     return `path "${value}" holds a character that cannot stand in a path`
   if (/%(?![0-9A-F]{2})/.test(value)) return `path "${value}" has a wrong escape`
-  if (/\/\/|\/\.{1,2}(?:\/|$)/.test(value)) return `path "${value}" is not normalised`
+  if (/\/\/|\/\.{1,2}(?:\/|$)/.test(value) || UNRESERVED_ESCAPE.test(value))
+    return `path "${value}" is not normalised`
   const names = new Set<string>()
   for (const segment of value.split('/')) {
     if (!/[{}]/.test(segment)) {
@@ -82,6 +86,14 @@ export const pathPattern = () =>
     'write /a/b, /items/{id} (a parameter is a whole segment); use pathPrefix for everything below, pathRegex for the rest',
   )
 
+/** A path as it is, without parameters. */
+export const literalPath = () =>
+  checked(
+    (value) =>
+      /[{}]/.test(value) ? `"${value}" holds a parameter, which means nothing here` : pathProblem(value),
+    'write a path such as /a/b; use rewrite.regex to move parts of the path',
+  )
+
 /** RE2 syntax, so that no text can make it slow. */
 export const regex = () =>
   checked((value) => {
@@ -92,6 +104,22 @@ export const regex = () =>
       return `"${value}" is no RE2 regular expression: ${(thrown as Error).message}`
     }
   }, 'RE2 has no look-around and no back-references: https://github.com/google/re2/wiki/Syntax')
+
+/** What a replacement asks of its expression and does not get; undefined when all groups are there. */
+export function groupProblem(pattern: string, replacement: string): string | undefined {
+  let regex: RE2JS
+  try {
+    regex = RE2JS.compile(pattern)
+  } catch {
+    return undefined
+  }
+  const names = regex.namedGroups()
+  for (const [text, number, name] of replacement.matchAll(/\\.|\$(\d)|\$\{([^}]*)\}/gs)) {
+    const isMissing = name === undefined ? Number(number ?? 0) > regex.groupCount() : !(name in names)
+    if (isMissing) return `"${pattern}" has no group ${text}`
+  }
+  return undefined
+}
 
 /** `10.0.0.0/8`, `2001:db8::/32`, or one address. */
 export const network = () =>
@@ -154,6 +182,16 @@ export const headerValue = () =>
         ? 'a header value cannot hold control or wide characters'
         : undefined,
     'one line of Latin-1 text',
+  )
+
+/** A Host header as it goes out: `shop.example.com`, `10.0.0.1:8080`, `[::1]:8080`. */
+export const authority = () =>
+  checked(
+    (value) =>
+      /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/.test(value)
+        ? undefined
+        : `"${value}" is no host`,
+    'write a host name or address, with :port where needed',
   )
 
 /** `http://10.0.0.1:8080`: scheme, host, port; no path. */

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { Headers } from '../core/headers.ts'
 import { defineFilter, type FilterContext } from './filter.ts'
+import { headerToken } from './header-options.ts'
 
 const origin = z
   .string()
@@ -61,11 +62,11 @@ export const cors = defineFilter({
         .default(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'])
         .describe('Methods that may be sent. Default GET HEAD POST PUT PATCH DELETE.'),
       headers: z
-        .array(z.string())
+        .array(headerToken())
         .optional()
         .describe('Request headers that may be sent. Default: what the preflight asks for.'),
       exposeHeaders: z
-        .array(z.string())
+        .array(headerToken())
         .default([])
         .describe('Answer headers that scripts may read. Default none.'),
       credentials: z

@@ -1,42 +1,24 @@
 import { z } from 'zod'
 import type { Headers } from '../core/headers.ts'
 import { defineFilter, type FilterContext } from './filter.ts'
+import { headerName, headerValue } from './header-options.ts'
 
 const PLACEHOLDERS = ['client.ip', 'request.id', 'route', 'host', 'scheme'] as const
 const PLACEHOLDER = /\{([^{}]*)\}/g
 
-const name = z
-  .string()
-  .transform((value) => value.toLowerCase())
-  .refine((value) => /^[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(value), { error: 'this is no header name' })
-  .refine(
-    (value) =>
-      !/^(?:connection|content-length|expect|host|keep-alive|te|trailer|transfer-encoding|upgrade)$/.test(
-        value,
-      ),
-    {
-      error: 'framing and connection headers cannot be edited',
-    },
-  )
-
-const value = z
-  .string()
-  .refine((text) => !/[^\t\x20-\x7e\x80-\xff]/.test(text), {
-    error: 'a header value is one line of Latin-1 text',
-  })
-  .superRefine((text, ctx) => {
-    for (const [, word = ''] of text.matchAll(PLACEHOLDER)) {
-      if (/^param\.\w[\w-]*$/.test(word) || PLACEHOLDERS.some((known) => known === word)) continue
-      const known = [...PLACEHOLDERS, 'param.NAME'].map((each) => `{${each}}`).join(', ')
-      ctx.addIssue({ code: 'custom', message: `unknown placeholder {${word}}; there are ${known}` })
-    }
-  })
+const value = headerValue().superRefine((text, ctx) => {
+  for (const [, word = ''] of text.matchAll(PLACEHOLDER)) {
+    if (/^param\.\w[\w-]*$/.test(word) || PLACEHOLDERS.some((known) => known === word)) continue
+    const known = [...PLACEHOLDERS, 'param.NAME'].map((each) => `{${each}}`).join(', ')
+    ctx.addIssue({ code: 'custom', message: `unknown placeholder {${word}}; there are ${known}` })
+  }
+})
 
 const edits = z
   .strictObject({
-    remove: z.array(name).default([]).describe('Done first.'),
-    set: z.record(name, value).default({}).describe('Replaces what is there.'),
-    add: z.record(name, value).default({}).describe('Stands beside what is there.'),
+    remove: z.array(headerName()).default([]).describe('Done first.'),
+    set: z.record(headerName(), value).default({}).describe('Replaces what is there.'),
+    add: z.record(headerName(), value).default({}).describe('Stands beside what is there.'),
   })
   .prefault({})
 

@@ -1,16 +1,13 @@
 import { z } from 'zod'
 import { defineFilter } from './filter.ts'
+import { headerName } from './header-options.ts'
 
 /** Puts the request's id into a header of your choice, upstream and in the answer. */
 export const requestId = defineFilter({
   name: 'request-id',
   summary: 'The request’s id in a header, upstream and in the answer.',
   options: z.strictObject({
-    header: z
-      .string()
-      .regex(/^[a-z0-9-]+$/, { error: 'lower-case letters, digits and -' })
-      .default('x-request-id')
-      .describe('Header name. Default x-request-id.'),
+    header: headerName().prefault('x-request-id').describe('Header name. Default x-request-id.'),
     response: z.boolean().default(true).describe('Also in the answer. Default true.'),
   }),
   create({ header, response }) {

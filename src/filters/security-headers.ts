@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { defineFilter } from './filter.ts'
+import { headerName, headerValue } from './header-options.ts'
 
 const PRESETS = {
   api: {
@@ -24,11 +25,8 @@ export const securityHeaders = defineFilter({
   options: z.strictObject({
     preset: z.enum(['api', 'web', 'none']).default('api').describe('Where to start from. Default api.'),
     headers: z
-      .record(
-        z.string().regex(/^[a-z0-9-]+$/, { error: 'a lower-case header name' }),
-        z.union([z.string(), z.literal(false)]),
-      )
-      .default({})
+      .record(headerName(), z.union([headerValue(), z.literal(false)]))
+      .prefault({})
       .describe('Over the preset; false switches one off. Default none.'),
     hsts: z
       .strictObject({

@@ -36,11 +36,13 @@ function parseTag(text: string): Declaration {
 
 function parseOption(key: string, value: string): Partial<Declaration> {
   if (key === 'strip') return { strip: splitPlace(value).path }
-  if (key === 'methods') return { methods: value.toUpperCase().split(',') }
+  if (key === 'methods' && /^[a-z-]+(?:,[a-z-]+)*$/i.test(value)) {
+    return { methods: value.toUpperCase().split(',') }
+  }
   if (key === 'priority' && /^-?\d{1,6}$/.test(value)) return { priority: Number(value) }
   throw new GatewayError(
     'GW_REGISTRY_ANSWER',
-    `option "${key}=${value}" is not known: strip, methods, priority`,
+    `option "${key}=${value}" is not valid: strip=/path, methods=GET,POST, priority=5`,
   )
 }
 
@@ -85,7 +87,9 @@ function isAllowed(host: string, patterns: readonly string[]): boolean {
     if (pattern === host) return true
     const rest = pattern.replace(/^\*{1,2}\./, '')
     if (rest === pattern || !host.endsWith(`.${rest}`)) return false
-    return pattern.startsWith('**.') || !host.slice(0, -rest.length - 1).includes('.')
+    if (pattern.startsWith('**.')) return true
+    const label = host.slice(0, -rest.length - 1)
+    return label !== '**' && !label.includes('.')
   })
 }
 

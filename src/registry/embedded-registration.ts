@@ -1,9 +1,11 @@
 import { z } from 'zod'
 import { parseDuration } from '../core/duration.ts'
 
+/** Also as Go writes them: `1m0s`, `1h30m`. */
 const goDuration = z.string().transform((text, ctx) => {
-  const ms = parseDuration(text)
-  if (ms !== undefined) return ms
+  const parts = text.trim().match(/^(?:[\d.]+(?:ms|s|m|h))+$/) === null ? [text] : text.match(/[\d.]+[a-z]+/g)
+  const ms = (parts ?? []).map(parseDuration)
+  if (ms.every((part) => part !== undefined)) return ms.reduce((sum, part) => sum + part, 0)
   ctx.addIssue({ code: 'custom', message: `"${text}" is no duration; write 10s, 1m` })
   return z.NEVER
 })

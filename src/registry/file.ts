@@ -28,7 +28,10 @@ const instance = z.strictObject({
 })
 
 const ownFormat = z.strictObject({
-  services: z.record(z.string(), z.array(z.union([z.string().transform((url) => ({ url })), instance]))),
+  services: z.record(
+    z.string(),
+    z.array(z.preprocess((one) => (typeof one === 'string' ? { url: one } : one), instance)),
+  ),
 })
 
 /** Prometheus file_sd: the service is the label `service`, else `job`. */
@@ -42,7 +45,10 @@ const fileSd = z.array(
 type FileInstance = z.output<typeof instance>
 
 function toInstance(registry: string, service: string, given: unknown): Instance {
-  const { url, id, version, zone, weight, state, tags, meta }: FileInstance = instance.parse(given)
+  const result = instance.safeParse(given)
+  if (!result.success)
+    throw new GatewayError('GW_REGISTRY_FILE', result.error.issues[0]?.message ?? 'not valid')
+  const { url, id, version, zone, weight, state, tags, meta }: FileInstance = result.data
   const [, scheme, host = '', port] = URL_PATTERN.exec(url) ?? []
   const place = id ?? `${host}:${port}`
   return {
@@ -100,7 +106,11 @@ export function parseRegistryFile(registry: string, file: string, text: string):
   if (!result.success) {
     const [issue] = result.error.issues
     const path = issue?.path ?? []
-    const node = document.getIn(path, true) as { range?: [number, number, number] } | undefined
+    let node: { range?: [number, number, number] } | undefined
+    // The nearest that is there: of a plain text there is no key url, of a missing key nothing.
+    for (let end = path.length; end > 0 && node?.range === undefined; end--) {
+      if (document.hasIn(path.slice(0, end))) node = document.getIn(path.slice(0, end), true) as typeof node
+    }
     const where = path.map(String).join('.')
     throw new GatewayError('GW_REGISTRY_FILE', `${place(node?.range?.[0])}: ${where}: ${issue?.message}`)
   }

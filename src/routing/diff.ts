@@ -4,6 +4,9 @@ import type { Route, Service, Table } from './table.ts'
 /** At most so many lines; a reload of everything must not flood the log. */
 const MAX_LINES = 200
 
+/** What else of an instance makes another table. */
+const TOLD = ['scheme', 'version', 'zone', 'tags', 'meta'] as const
+
 function changedKeys(a: RouteSpec | ServicePolicy, b: RouteSpec | ServicePolicy): string {
   const [left, right] = [a as unknown as Record<string, unknown>, b as unknown as Record<string, unknown>]
   const keys = new Set([...Object.keys(left), ...Object.keys(right)])
@@ -36,13 +39,20 @@ function diffInstances(a: Service, b: Service, lines: string[]): void {
     else if (old.address !== instance.address || old.port !== instance.port)
       lines.push(`~ instance ${place} moved`)
     else if (old.weight !== instance.weight) lines.push(`~ instance ${place} weight ${instance.weight}`)
+    else {
+      const keys = TOLD.filter((key) => JSON.stringify(old[key]) !== JSON.stringify(instance[key]))
+      if (keys.length > 0) lines.push(`~ instance ${place} (${keys.join(', ')})`)
+    }
   }
   for (const old of before.values()) lines.push(`- instance ${a.name} ${old.address}:${old.port} (${old.id})`)
 }
 
-/** What changed from `a` to `b`, one line each, routes first. At most 200 lines, the last says how many more. */
+/** What changed from `a` to `b`, one line each, routes before services. At most 200 lines, the last says how many more. */
 export function diffTables(a: Table, b: Table): string[] {
   const lines: string[] = []
+  for (const key of ['hostFallback', 'mergeSlashes'] as const) {
+    if (a[key] !== b[key]) lines.push(`~ ${key} ${b[key]}`)
+  }
   diffRoutes(a.routes, b.routes, lines)
   for (const name of a.services.keys()) if (!b.services.has(name)) lines.push(`- service ${name}`)
   for (const [name, service] of b.services) {

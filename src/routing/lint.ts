@@ -44,11 +44,46 @@ function segmentsCover(a: readonly string[], b: readonly string[]): boolean {
 /** Each path that `b` takes is taken by `a`. */
 function pathCovers(a: Route, b: Route): boolean {
   const [pa, pb] = [a.spec.match.path, b.spec.match.path]
+  if (pa.kind === 'prefix' && a.precedence.segments.length === 0) return true
   if (pa.kind === 'regex' || pb.kind === 'regex') return pa.kind === pb.kind && pa.value === pb.value
   const [sa, sb] = [a.precedence.segments, b.precedence.segments]
   if (pa.kind === 'prefix') return segmentsCover(sa, sb)
   return pb.kind === 'exact' && sa.length === sb.length && segmentsCover(sa, sb)
 }
+
+/** One value can pass both; what nobody can tell counts as no. */
+function canAgree(a: FieldMatch['match'], b: FieldMatch['match']): boolean {
+  if (a.kind === b.kind) return a.kind === 'present' || a.kind === 'absent' || isSameMatch(a, b)
+  return (a.kind === 'present' && b.kind !== 'absent') || (b.kind === 'present' && a.kind !== 'absent')
+}
+
+const isSameMatch = (a: FieldMatch['match'], b: FieldMatch['match']): boolean =>
+  JSON.stringify(a) === JSON.stringify(b)
+
+function fieldsOverlap(a: readonly FieldMatch[], b: readonly FieldMatch[]): boolean {
+  return a.every((field) => b.every(({ name, match }) => name !== field.name || canAgree(field.match, match)))
+}
+
+/** Some request surely passes the conditions of both. */
+function conditionsOverlap(a: Route, b: Route): boolean {
+  const [ma, mb] = [a.spec.match, b.spec.match]
+  const meet = (x: readonly string[], y: readonly string[]) =>
+    x.length === 0 || y.length === 0 || x.some((one) => y.includes(one))
+  return (
+    meet(ma.methods, mb.methods) &&
+    meet(ma.clientNetworks, mb.clientNetworks) &&
+    fieldsOverlap(ma.headers, mb.headers) &&
+    fieldsOverlap(ma.query, mb.query) &&
+    fieldsOverlap(ma.cookies, mb.cookies)
+  )
+}
+
+/** Both take some request, and nothing but their names says which of them gets it. */
+const isDrawn = (a: Route, b: Route): boolean =>
+  comparePrecedence(a, b)[1] === 'alphabetical name' &&
+  pathCovers(a, b) &&
+  pathCovers(b, a) &&
+  conditionsOverlap(a, b)
 
 const pathText = (route: Route): string => route.spec.match.path.value
 
@@ -57,10 +92,12 @@ function compareInHost(routes: readonly Route[], host: string, findings: Map<str
     const b = routes[i] as Route
     for (let j = 0; j < i; j++) {
       const a = routes[j] as Route
-      if (!pathCovers(a, b) || !conditionsCover(a, b)) continue
-      const isTwin = pathCovers(b, a) && conditionsCover(b, a)
+      const isHidden = pathCovers(a, b) && conditionsCover(a, b)
+      if (!isHidden && !isDrawn(a, b)) continue
       const rule = comparePrecedence(a, b)[1]
-      const code = isTwin && rule === 'alphabetical name' ? 'ambiguous-routes' : 'shadowed-route'
+      const isTwin = isHidden && pathCovers(b, a) && conditionsCover(b, a)
+      const code =
+        !isHidden || (isTwin && rule === 'alphabetical name') ? 'ambiguous-routes' : 'shadowed-route'
       const where = `${host === '' ? 'any host' : host} ${pathText(b)}`
       findings.set(`${code} ${a.spec.name} ${b.spec.name}`, {
         code,
@@ -68,10 +105,10 @@ function compareInHost(routes: readonly Route[], host: string, findings: Map<str
         sources: [b.spec.source, a.spec.source],
         message:
           code === 'ambiguous-routes'
-            ? `routes "${a.spec.name}" (${a.spec.source}) and "${b.spec.name}" (${b.spec.source}) take the same requests for ${where}; "${a.spec.name}" wins only by its name`
+            ? `routes "${a.spec.name}" (${a.spec.source}) and "${b.spec.name}" (${b.spec.source}) take ${isHidden ? 'the same' : 'some of the same'} requests for ${where}; "${a.spec.name}" wins only by its name`
             : `route "${b.spec.name}" (${b.spec.source}) never gets a request for ${where}: "${a.spec.name}" (${a.spec.source}) takes them all (${rule})`,
       })
-      break
+      if (isHidden) break
     }
   }
 }

@@ -80,6 +80,23 @@ test('SLUICE_* goes before the file; Consul takes its own variables where the fi
   expect(config.registries['b']).toMatchObject({ url: 'http://b:1', token: 't' })
 })
 
+test('SLUICE_* are checked together with the file, not one by one', async () => {
+  const token = 'a-token-of-some-length'
+  const open = { SLUICE_ADMIN_ADDRESS: '0.0.0.0:8081', SLUICE_ADMIN_TOKEN: token }
+  const both = await load({}, open)
+  expect(both.static.admin).toMatchObject({ address: '0.0.0.0:8081', token })
+  const own = await load(
+    { 'sluice.yaml': 'admin: { address: "0.0.0.0:8081" }' },
+    { SLUICE_ADMIN_TOKEN: token },
+  )
+  expect(own.static.admin.token).toBe(token)
+  const saved = await load(
+    { 'sluice.yaml': 'snapshot: { path: x.json, interval: 7s }' },
+    { SLUICE_SNAPSHOT_PATH: '/var/y.json' },
+  )
+  expect(saved.static.snapshot).toEqual({ path: '/var/y.json', interval: 7000 })
+})
+
 test('the hash follows the content; the static hash only its part', async () => {
   const base = { 'sluice.yaml': 'routes: [{ name: a, respond: { status: 200 } }]' }
   const [one, same] = [await load(base), await load(base)]

@@ -35,7 +35,24 @@ test.each<[what: string, yaml: string, place: string, path: string, message: str
     'open to the network',
     'admin.token',
   ],
-  ['a short token', 'admin: { token: short }', '2:10', 'admin.token', '', ''],
+  ['a short token', 'admin: { token: short }', '2:10', 'admin.token', '', 'at least 16 characters'],
+  [
+    'a number that is too large',
+    'registries: { c: { type: consul, maxWatches: 1000 } }',
+    '2:34',
+    'registries.c.maxWatches',
+    'Too big',
+    'at most 150',
+  ],
+  [
+    'a URL that is none',
+    'registries: { c: { type: consul, url: nourl } }',
+    '2:34',
+    'registries.c.url',
+    'Invalid URL',
+    'http://host:port',
+  ],
+  ['a registry without a type', 'registries: { c: {} }', '2:15', 'registries.c.type', 'missing', 'consul'],
   ['a route that does nothing', route(''), '3:5', 'routes[0]', 'route "a" does nothing', 'service'],
   [
     'two actions',
@@ -59,6 +76,62 @@ test.each<[what: string, yaml: string, place: string, path: string, message: str
     '2:30',
     'routes[0].match.path',
     'not normalised',
+    '',
+  ],
+  [
+    'a path that no request can have',
+    'routes: [{ name: a, match: { path: "/%7Euser" }, service: x }]',
+    '2:30',
+    'routes[0].match.path',
+    'not normalised',
+    '',
+  ],
+  [
+    'a parameter where it means nothing',
+    'routes: [{ name: a, match: { pathPrefix: "/t/{t}" }, rewrite: { stripPrefix: "/t/{t}" }, service: x }]',
+    '2:65',
+    'routes[0].rewrite.stripPrefix',
+    'parameter',
+    'rewrite.regex',
+  ],
+  [
+    'a group that the expression does not have',
+    'routes: [{ name: a, rewrite: { regex: "/g/(.*)", replacement: "/b/$3" }, service: x }]',
+    '2:50',
+    'routes[0].rewrite.replacement',
+    'no group $3',
+    'groups of the regex',
+  ],
+  [
+    'a rewrite beyond RE2',
+    'routes: [{ name: a, rewrite: { regex: "(?=x)", replacement: "/$1" }, service: x }]',
+    '2:',
+    'routes[0].rewrite.regex',
+    'RE2',
+    'look-around',
+  ],
+  [
+    'a Host header that cannot be sent',
+    'routes: [{ name: a, host: "a b", service: x }]',
+    '2:21',
+    'routes[0].host',
+    'no host',
+    'host name',
+  ],
+  [
+    'a redirect to no host',
+    'routes: [{ name: a, redirect: { host: "a/b" } }]',
+    '2:33',
+    'routes[0].redirect.host',
+    'no host',
+    'host name',
+  ],
+  [
+    'a redirect with a parameter that the route does not have',
+    'routes: [{ name: a, match: { path: "/{id}" }, redirect: { path: "/{no}" } }]',
+    '2:59',
+    'routes[0].redirect.path',
+    'no parameter {no}',
     '',
   ],
   [
@@ -205,6 +278,23 @@ test('a secret that cannot be resolved is named by its variable or file, never b
   expect(text).toContain('MISSING')
   expect(text).toContain('none')
   expect(text).not.toContain('swordfish')
+})
+
+test('an unknown type is named at its key, with the types there are', async () => {
+  const [problem] = await problemsOf({ 'sluice.yaml': 'registries: { c: { type: consull } }' })
+  expect(problem).toMatchObject({ path: 'registries.c.type', message: 'unknown type', line: 2, column: 20 })
+  expect(problem?.fix).toBe('did you mean "consul"? there are consul, file, embedded')
+})
+
+test('a reference that cannot be resolved is named with the path of its key', async () => {
+  const problems = await problemsOf({
+    'routes.d/a.yaml':
+      'routes:\n  - { name: a, respond: { body: "${FILE:none}", headers: { x-a: "${ENV:MISSING}" } } }',
+  })
+  expect(problems.map(({ path }) => path)).toEqual([
+    'routes[0].respond.body',
+    'routes[0].respond.headers.x-a',
+  ])
 })
 
 test('an environment variable that is wrong is named', async () => {

@@ -36,6 +36,16 @@ test.each([{ set: { 'content-length': '1' } }, { set: { 'x-a': 'a\r\nb' } }, { s
 )
 
 test.each([
+  ['request-id', { header: 'transfer-encoding' }],
+  ['security-headers', { headers: { 'content-length': '1' } }],
+  ['security-headers', { headers: { 'x-a': 'a\nb' } }],
+  ['cors', { origins: ['*'], exposeHeaders: ['a\nb'] }],
+  ['cors', { origins: ['*'], headers: ['a b'] }],
+])('%s refuses a header that no answer can have: %o', (type, options) => {
+  expect(() => chainOf([use(type, options)])).toThrow(`filter ${type}`)
+})
+
+test.each([
   ['ip-allow', '10.1.2.3', undefined],
   ['ip-allow', '11.1.2.3', 403],
   ['ip-allow', '::ffff:10.1.2.3', undefined],

@@ -127,3 +127,16 @@ test('an unchanged declaration is the same object, although instances come and g
   const [after] = read(stateOf({ tags }, { tags })).routes
   expect(after).toBe(before)
 })
+
+test('one label that may be declared is not any number of labels', () => {
+  const tags = ['sluice.route=**.x.example/a', 'sluice.route=*.x.example/b', 'sluice.route=c.x.example/c']
+  const { routes, problems } = declare({ hosts: ['*.x.example'] }, { tags })
+  expect(routes.map(({ match }) => match.hosts[0])).toEqual(['*.x.example', 'c.x.example'])
+  expect(problems).toEqual([expect.stringContaining('"**.x.example" may not be declared')])
+})
+
+test('a declaration with an empty list of methods is left out', () => {
+  const { routes, problems } = declare({}, { tags: ['sluice.route=a.example/x methods='] })
+  expect(routes).toEqual([])
+  expect(problems).toEqual([expect.stringContaining('methods=')])
+})

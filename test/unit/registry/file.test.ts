@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { systemClock } from '../../../src/core/duration.ts'
+import { errorText } from '../../../src/core/errors.ts'
 import type { ProviderStatus, Snapshot } from '../../../src/core/types.ts'
 import { createFileProvider, parseRegistryFile } from '../../../src/registry/file.ts'
 import { waitFor } from '../../support/wait.ts'
@@ -134,4 +135,26 @@ test.each([
   ['[{"targets":["a:1"]}]', /neither the label service nor job/],
 ])('a mistake is named with its place: %s', (text, message) => {
   expect(() => parseRegistryFile('files', 'x.yaml', text)).toThrow(message)
+})
+
+test.each([
+  ['services:\n  cart:\n    - nonsense\n', '3:7: services.cart.0.url: write scheme://'],
+  ['services:\n  cart:\n    - url: nonsense\n', '3:12: services.cart.0.url: write scheme://'],
+  ['services:\n  cart:\n    - { id: x }\n', '3:7: services.cart.0.url: '],
+])('a mistake is told in one line with its place: %j', (text, expected) => {
+  const told = () => parseRegistryFile('files', 'f.yaml', text)
+  expect(told).toThrow(`f.yaml:${expected}`)
+  expect(told).not.toThrow('\n')
+})
+
+test('a wrong target of a file_sd list is told in one line', () => {
+  const text = '[{ "targets": ["a b"], "labels": { "job": "cart" } }]'
+  try {
+    parseRegistryFile('files', 'f.json', text)
+    expect.unreachable()
+  } catch (thrown) {
+    expect(errorText(thrown)).toBe(
+      'f.json: services.cart: write scheme://address:port, e.g. http://10.0.0.7:8080',
+    )
+  }
 })

@@ -129,6 +129,16 @@ test('a service looks only in its registries', async () => {
   expect(table.services.get('a')?.instances.map(({ id }) => id)).toEqual(['2'])
 })
 
+test('no two tables differ without a word', async () => {
+  const before = await tableOf([aRoute('a')], {}, registryOf({ a: [anInstance('1', 1)] }))
+  const changed = anInstance('1', 1, { version: '2', meta: { team: 'shop' } })
+  const after = await tableOf([aRoute('a')], { hostFallback: true }, registryOf({ a: [changed] }))
+  expect(diffTables(before, after)).toEqual([
+    '~ hostFallback true',
+    '~ instance a 127.0.0.1:1 (1) (version, meta)',
+  ])
+})
+
 test('the difference of two tables reads like a change log', async () => {
   const before = await tableOf(
     [aRoute('gone'), aRoute('a', { path: path('exact /a') })],

@@ -106,3 +106,25 @@ test('the linter names both routes of a pair where one never gets a request', as
   for (const { message, routes } of findings)
     for (const name of routes) expect(message).toContain(`"${name}"`)
 })
+
+test('the linter names a regex behind a prefix that takes everything', async () => {
+  const table = await tableOf([aRoute('all'), aRoute('images', { path: path('regex /img/.*') })])
+  const findings = lintTable(table).filter(({ code }) => !code.startsWith('unknown'))
+  expect(findings.map(({ code, routes }) => [code, ...routes])).toEqual([['shadowed-route', 'images', 'all']])
+})
+
+test('the linter names two routes that only their names keep apart for some requests', async () => {
+  const header = (name: string, value: string) => [{ name, match: { kind: 'exact' as const, value } }]
+  const table = await tableOf([
+    aRoute('by-a', { headers: header('x-a', '1') }),
+    aRoute('by-b', { headers: header('x-b', '1') }),
+    aRoute('blue', { path: path('prefix /c'), headers: header('x-c', 'blue') }),
+    aRoute('green', { path: path('prefix /c'), headers: header('x-c', 'green') }),
+    aRoute('read', { path: path('prefix /m'), methods: ['GET'] }),
+    aRoute('write', { path: path('prefix /m'), methods: ['POST'] }),
+  ])
+  const findings = lintTable(table).filter(({ code }) => !code.startsWith('unknown'))
+  expect(findings.map(({ code, routes }) => [code, ...routes])).toEqual([
+    ['ambiguous-routes', 'by-b', 'by-a'],
+  ])
+})
