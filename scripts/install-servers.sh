@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# What the integration tests talk to: redis-server, openssl and chromium from the machine's own Debian release, and
-# Consul 1.8.7 from Debian bullseye (the last release that has it), unpacked into .cache, not installed.
+# What the integration tests talk to: redis-server, openssl, chromium, curl and python3 from the machine's own Debian
+# release, Consul 1.8.7 from Debian bullseye (the last release that has it), unpacked into .cache, not installed, and the
+# oldest Node that the Register library runs on.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD/.cache/servers
 binary=$root/consul/usr/bin/consul
 consul_version=1.8.7
+node20=$root/node20/node_modules/node/bin/node
+node20_version=20.20.2
 
 fail() {
   printf 'install-servers: %s\n' "$*" >&2
@@ -17,11 +20,22 @@ has_consul() {
   [ -x "$binary" ] && [ "$(cat "$root/consul/.version" 2>/dev/null || true)" = "$consul_version" ]
 }
 
+has_node20() { [ -x "$node20" ] && [ "$("$node20" --version)" = "v$node20_version" ]; }
+
+install_node20() {
+  npm install --prefix "$root/node20" --no-save --no-audit --no-fund "node@$node20_version" \
+    >"$root/install.log" 2>&1 || fail "cannot install node $node20_version: $(tail -n 3 "$root/install.log")"
+  has_node20 || fail "node $node20_version does not run"
+}
+
 missing=()
 command -v redis-server >/dev/null || missing+=(redis-server)
 command -v openssl >/dev/null || missing+=(openssl)
 command -v chromium >/dev/null || missing+=(chromium)
-[ ${#missing[@]} -eq 0 ] && has_consul && exit 0
+command -v curl >/dev/null || missing+=(curl)
+command -v python3 >/dev/null || missing+=(python3)
+command -v pgrep >/dev/null || missing+=(procps)
+[ ${#missing[@]} -eq 0 ] && has_consul && has_node20 && exit 0
 command -v apt-get >/dev/null || fail 'needs apt-get (Debian or a relative of it)'
 
 install_missing() {
@@ -87,3 +101,4 @@ install_consul() {
 mkdir -p "$root"
 [ ${#missing[@]} -eq 0 ] || install_missing "${missing[@]}"
 has_consul || install_consul
+has_node20 || install_node20

@@ -76,7 +76,7 @@ export class AgentClient {
     body?: unknown,
     timeoutMs = CALL_TIMEOUT_MS,
   ): Promise<AgentAnswer> {
-    const signal = AbortSignal.timeout(Math.max(1, timeoutMs))
+    const signal = AbortSignal.timeout(Math.max(1, Math.ceil(timeoutMs)))
     const token = await this.#token()
     const text = body === undefined ? undefined : JSON.stringify(body)
     try {
