@@ -13,6 +13,7 @@ const BENCHES: Readonly<Record<string, readonly string[]>> = {
   proxy: ['bench/proxy.ts'],
   reload: ['bench/reload.ts'],
   propagation: ['bench/propagation.ts', '40'],
+  recovery: ['bench/recovery.ts'],
 }
 
 const asked = process.argv.slice(2)

@@ -155,7 +155,7 @@ class Forwarding implements AttemptOwner, BodyWatcher {
     clearTimeout(this.#tryTimer)
     if (!mayRetryStatus(status, this.#shape(), this.#retries)) return true
     const delayMs = this.#statusDelay(headers)
-    if (delayMs === undefined || !this.#mayTryAgain(attempt)) return true
+    if (delayMs === undefined || !this.#mayTryAgain(attempt, false)) return true
     attempt.outcome = 'ok'
     this.#closeAttempt(attempt)
     this.#tryLater(failed('no_instance', 'GW_UPSTREAM_NO_INSTANCE'), delayMs)
@@ -198,7 +198,9 @@ class Forwarding implements AttemptOwner, BodyWatcher {
     if (mayRetry && failure.cause === 'stale' && !this.#hasRetriedStale && !attempt.upstream.isRetired) {
       this.#hasRetriedStale = true
       queueMicrotask(() => this.#retryStale(attempt.upstream))
-    } else if (mayRetry && this.#mayTryAgain(attempt)) {
+    } else if (mayRetry && this.#mayMoveOn(attempt, failure)) {
+      queueMicrotask(() => this.#tryNext(failure))
+    } else if (mayRetry && this.#mayTryAgain(attempt, failure.outcome === 'reset')) {
       const hasOthers = (this.#exchange.routed.service?.eligible.length ?? 0) > 1
       const isAtOnce = this.#retriesDone === 1 && hasOthers
       this.#tryLater(failure, isAtOnce ? 0 : retryDelayMs(this.#retriesDone, this.#deps.random))
@@ -219,12 +221,31 @@ class Forwarding implements AttemptOwner, BodyWatcher {
     this.#refuse(failure.outcome, failure.code)
   }
 
-  /** Takes one of the policy's tries and a place in the budget; the instance counts as tried. */
-  #mayTryAgain(attempt: Attempt): boolean {
+  /**
+   * Refused, so nobody did any work: asking the next one multiplies nothing. Each instance is asked once, outside tries
+   * and budget; a request is not lost while one of them lives.
+   */
+  #mayMoveOn(attempt: Attempt, failure: Failure): boolean {
+    if (failure.outcome !== 'connect_failed' || this.#retries.attempts === 0) return false
+    this.#tried ??= new Set()
+    this.#tried.add(attempt.upstream.key)
+    return this.#tried.size < (this.#exchange.routed.service?.eligible.length ?? 0)
+  }
+
+  /**
+   * Takes one of the policy's tries and a place in the budget; the instance counts as tried. `isBroken`: the connection
+   * broke, as all of an instance's do when it crashes. The first try after that is free: it is work that moves, once, and
+   * a crash must not find the budget smaller than what the instance was working on.
+   */
+  #mayTryAgain(attempt: Attempt, isBroken: boolean): boolean {
     if (this.#retriesDone >= this.#retries.attempts) return false
     this.#releaseBudget()
-    if (!this.#upstreams.beginRetry(attempt.upstream)) return false
-    this.#budgetFrom = attempt.upstream
+    if (isBroken && this.#retriesDone === 0) {
+      this.#upstreams.countMove(attempt.upstream)
+    } else {
+      if (!this.#upstreams.beginRetry(attempt.upstream)) return false
+      this.#budgetFrom = attempt.upstream
+    }
     this.#retriesDone++
     this.#tried ??= new Set()
     this.#tried.add(attempt.upstream.key)

@@ -153,7 +153,8 @@ export async function openUpgrade(
     code: 'GW_UPSTREAM_NO_INSTANCE',
     outcome: 'no_instance',
   }
-  for (let attempt = 0; attempt <= attempts; attempt++) {
+  // A refused connect is no work for anybody: it does not use up a try while others are left.
+  for (let attempt = 0, failed = 0; failed <= attempts; attempt++) {
     if (upgrade.signal.aborted) return { tries, outcome: 'client_gone' }
     const upstream = upstreams.pick({ routed, tried, headers, clientIp })
     if (upstream === undefined) break
@@ -172,6 +173,7 @@ export async function openUpgrade(
       upstreams.end(upstream)
       upstreams.reportConnectFailure(upstream, errorText(thrown))
       last = connectFailureOf(thrown)
+      if (last.outcome !== 'connect_failed' || attempts === 0) failed++
       note(undefined, last.outcome)
       continue
     }

@@ -240,6 +240,11 @@ export class Upstreams {
     return true
   }
 
+  /** Counts a retry that moves load and adds none, so takes no place of the budget. */
+  countMove(upstream: LiveUpstream): void {
+    upstream.load.retries++
+  }
+
   endRetry(upstream: LiveUpstream): void {
     upstream.load.retrying--
   }

@@ -95,6 +95,18 @@ describe('never written', () => {
     expect(result.tries).toEqual(['tls_failed', 'connect_failed', 'ok'])
   })
 
+  test.each(['GET', 'POST'])('one of many that lives is found, however many refuse a %s', async (method) => {
+    const server = await okServer()
+    const dead = await Promise.all(
+      ['a', 'b', 'c', 'd', 'e'].map(async (id) => anInstance(id, await freePort())),
+    )
+    const { send, upstreams } = gateway([...dead, anInstance('f', server.port)])
+    const answers = await Promise.all(Array.from({ length: 30 }, () => send({ method })))
+    expect(new Set(answers.map(({ outcome }) => outcome))).toEqual(new Set(['ok']))
+    expect(upstreams.serviceStats()[0]).toMatchObject({ retries: 0, retryOverflows: 0 })
+    expectIdle(upstreams)
+  })
+
   test('with one instance only, it is asked again after a moment', async () => {
     const { send, upstreams } = gateway([anInstance('a', await freePort())])
     const result = await send()
@@ -209,6 +221,24 @@ describe('written, but not answered', () => {
     expect(server.connections()).toBe(0)
   })
 
+  test.each([2, 3, 5])(
+    'the crash of one of %i instances loses no GET that it was working on',
+    async (count) => {
+      let working = 0
+      const crashing = await started(httpServer(() => working++))
+      const servers = await Promise.all(Array.from({ length: count - 1 }, okServer))
+      const instances = [crashing, ...servers].map(({ port }, i) => anInstance(`${i}`, port))
+      const { send, upstreams } = gateway(instances, { maxConnections: 200 })
+      const answers = Array.from({ length: 30 * count }, () => send())
+      await waitFor(() => working === 30)
+      for (const socket of crashing.sockets) socket.destroy()
+      const outcomes = (await Promise.all(answers)).map(({ outcome }) => outcome)
+      expect(outcomes.filter((outcome) => outcome !== 'ok')).toEqual([])
+      expect(upstreams.serviceStats()[0]?.retries).toBe(30)
+      expectIdle(upstreams)
+    },
+  )
+
   test('a header timeout is 504, and repeated only where the policy says so', async () => {
     const silent = await started(rawServer(() => {}))
     const server = await okServer()
@@ -224,7 +254,7 @@ describe('written, but not answered', () => {
     const silent = await started(rawServer(() => {}))
     const server = await okServer()
     const { send, upstreams } = gateway([anInstance('a', silent.port), anInstance('b', server.port)], {
-      timeouts: { connectMs: 1000, headersMs: 0, idleMs: 0, totalMs: 5000, perTryMs: 40 },
+      timeouts: { connectMs: 1000, headersMs: 0, idleMs: 0, totalMs: 5000, perTryMs: 250 },
       ...retries({ on: ['timeout'] }),
     })
     expect((await send()).tries).toEqual(['header_timeout', 'ok'])
