@@ -20,7 +20,7 @@ const EXPECT_INSTANCES_MS = 10_000
 export interface StartHooks {
   /** The admin side listens; the first table is not built yet. */
   beforeFirstTable?(gateway: Gateway): void
-  /** Wait (bounded) until so many instances are registered. */
+  /** Wait (bounded) until so many instances are passing. */
   readonly expectInstances?: number
 }
 
@@ -117,12 +117,14 @@ export class Gateway {
   async #expectInstances(count: number): Promise<void> {
     const { clock, reducer } = this.#parts
     const end = clock.monotonic() + EXPECT_INSTANCES_MS
-    const known = () => {
+    const passing = () => {
       let sum = 0
-      for (const { instances } of reducer.state().services.values()) sum += instances.length
+      for (const { instances } of reducer.state().services.values()) {
+        sum += instances.filter(({ state }) => state === 'passing').length
+      }
       return sum
     }
-    while (known() < count && clock.monotonic() < end) await sleep(20)
+    while (passing() < count && clock.monotonic() < end) await sleep(20)
   }
 
   /** Once clients are served, not before. */
