@@ -24,6 +24,7 @@ interface Tunnel {
 export class Tunnels {
   readonly #deps: ProxyDeps
   readonly #open = new Set<Tunnel>()
+  #isLeaving = false
 
   constructor(deps: ProxyDeps) {
     this.#deps = deps
@@ -33,8 +34,9 @@ export class Tunnels {
     return this.#open.size
   }
 
-  /** Asks all to end, WebSockets with close code 1001. */
+  /** Asks all to end, WebSockets with close code 1001; also those that an instance has still to agree to. */
   goAway(): void {
+    this.#isLeaving = true
     for (const tunnel of this.#open) tunnel.goAway()
   }
 
@@ -137,7 +139,10 @@ export class Tunnels {
       this.#record(intake, response.statusCode ?? 0, outcome, undefined, result, counted)
     }
     const tunnel: Tunnel = {
-      goAway: () => endSoon(client),
+      goAway: () => {
+        // A refusal of the instance is an answer like any other: it may finish.
+        if (upstream !== undefined) endSoon(client)
+      },
       destroy: () => {
         client.destroy()
         upstream?.destroy()
@@ -182,6 +187,7 @@ export class Tunnels {
     limitIdle(client, upstream, effectiveTimeouts(routed).idleMs, () => finish('idle_timeout'))
     client.pipe(upstream)
     upstream.pipe(client)
+    if (this.#isLeaving) tunnel.goAway()
   }
 
   #makePolite(tunnel: Tunnel, client: Duplex, upstream: Duplex, head: Buffer | undefined): void {

@@ -25,3 +25,10 @@ export function parseTraceparent(value: string | undefined): { traceId: string; 
   const [, traceId = ZERO_TRACE, flags = '00'] = match ?? []
   return traceId === ZERO_TRACE ? undefined : { traceId, flags }
 }
+
+/** The same trace with another span (parent) id; what is no `traceparent` of version 00 stays as it is. */
+export function withSpanId(traceparent: string, spanId: string): string {
+  return TRACEPARENT.test(traceparent)
+    ? `${traceparent.slice(0, 36)}${spanId}${traceparent.slice(52)}`
+    : traceparent
+}

@@ -85,6 +85,14 @@ export function writeInformational(response: ClientResponse, status: number, hea
 
 /** Breaks an answer off so that the client cannot take it for complete. */
 export function breakOff(response: ClientResponse): void {
-  if (isHttp2(response)) response.stream.close(constants.NGHTTP2_INTERNAL_ERROR)
-  else response.destroy()
+  if (isHttp2(response)) {
+    response.stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+    return
+  }
+  const { socket } = response
+  // To an HTTP/1.0 client the end of the connection is the end of the answer; only a reset is not. A reset cannot
+  // be forced through TLS, where the missing close_notify says the same.
+  if (response.req.httpVersion === '1.0' && socket !== null && !('encrypted' in socket))
+    socket.resetAndDestroy()
+  response.destroy()
 }

@@ -1,6 +1,7 @@
 import type { Clock, Random } from '../core/duration.ts'
 import { type ErrorCode, errorText } from '../core/errors.ts'
 import type { Headers } from '../core/headers.ts'
+import { withSpanId } from '../core/ids.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { RetryPolicy, Timeouts } from '../core/route.ts'
 import { effectiveRetries, effectiveTimeouts } from '../routing/explain.ts'
@@ -23,6 +24,8 @@ import type { Upstreams } from './upstreams.ts'
 export interface ForwardDeps {
   readonly clock: Clock
   readonly random: Random
+  /** Random hex digits for so many bytes. */
+  newId(bytes: number): string
   readonly log: { warn(fields: object, text: string): void }
 }
 
@@ -137,6 +140,7 @@ class Forwarding implements AttemptOwner, BodyWatcher {
   #dispatch(upstream: LiveUpstream, needsNewSocket: boolean): void {
     const attempt = new Attempt(upstream, this)
     this.#current = attempt
+    if (this.#attempts.length > 0) this.#beginSpan()
     this.#attempts.push(attempt)
     this.#upstreams.begin(upstream)
     if (this.#timeouts.perTryMs > 0) {
@@ -148,6 +152,13 @@ class Forwarding implements AttemptOwner, BodyWatcher {
       number: this.#inherited + this.#attempts.length,
       needsNewSocket,
     })
+  }
+
+  /** Two tries under one span id would be one call in the trace. */
+  #beginSpan(): void {
+    const { headers } = this.#exchange
+    const sent = headers.get('traceparent')
+    if (sent !== undefined) headers.set('traceparent', withSpanId(sent, this.#deps.newId(8)))
   }
 
   onHead(attempt: Attempt, status: number, headers: Headers): boolean {

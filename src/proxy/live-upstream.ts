@@ -25,6 +25,8 @@ export class LiveUpstream implements Upstream, Balanced {
   #policy: ServicePolicy
   #signature: string
   #pool: Pool | undefined
+  /** Closed to new requests while what runs on them is finished. */
+  readonly #resting = new Set<Pool>()
   #isRetired = false
 
   constructor(service: string, instance: Instance, policy: ServicePolicy, load: ServiceLoad) {
@@ -93,15 +95,24 @@ export class LiveUpstream implements Upstream, Balanced {
     return old
   }
 
-  /** Ends it; returns the pool to close, if there ever was one. */
-  retire(): Pool | undefined {
-    this.#isRetired = true
-    return this.#pool
+  /** Out of rotation, but still there: idle sockets are closed at once, the others after what runs on them. */
+  rest(): void {
+    const pool = this.#pool
+    if (pool === undefined) return
+    this.#pool = undefined
+    this.#resting.add(pool)
+    pool.close(() => this.#resting.delete(pool))
   }
 
-  /** Cuts off what a retired one still has under way. */
+  /** Ends it; returns the pools to close. */
+  retire(): readonly Pool[] {
+    this.#isRetired = true
+    return this.#pool === undefined ? [...this.#resting] : [...this.#resting, this.#pool]
+  }
+
+  /** Ends it and cuts off what it still has under way. */
   async destroyRetired(): Promise<void> {
-    await this.#pool?.destroy()
+    await Promise.all(this.retire().map((pool) => pool.destroy()))
   }
 
   stats(now: number): UpstreamStats {

@@ -184,6 +184,7 @@ export function createPublicServer(options: ListenerOptions): PublicServer {
   const { tls } = options
   const sockets = new Set<Socket>()
   const sessions = new Set<ServerHttp2Session>()
+  let isDraining = false
   server.on('connection', (socket: Socket) => {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
@@ -200,6 +201,12 @@ export function createPublicServer(options: ListenerOptions): PublicServer {
   server.on('session', (session: ServerHttp2Session) => {
     sessions.add(session)
     session.once('close', () => sessions.delete(session))
+    // Told before its first request, a client would have to ask somebody else.
+    session.once('stream', () => {
+      if (isDraining) session.goaway(0, LAST_STREAM_ID)
+    })
+    // Node limits the idle time of HTTP/1 connections only. A stream that is silent for so long still ends in peace.
+    session.setTimeout(options.limits.keepAliveTimeout, () => session.close())
   })
   tls?.certificates.onChange(() => {
     const secure = server as unknown as { setSecureContext(options: object): void }
@@ -214,6 +221,7 @@ export function createPublicServer(options: ListenerOptions): PublicServer {
     connections: () =>
       new Promise((resolve) => server.getConnections((error, count) => resolve(error === null ? count : 0))),
     beginDrain() {
+      isDraining = true
       for (const session of sessions) if (!session.destroyed) session.goaway(0, LAST_STREAM_ID)
     },
     async close() {

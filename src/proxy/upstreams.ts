@@ -99,8 +99,11 @@ export class Upstreams {
       this.#retire(upstream)
     }
     const before = new Set(group.eligible)
+    const inUse = [...group.eligible, ...group.reserve]
     group.eligible = lookUp(group, service.eligible)
     group.reserve = lookUp(group, service.reserve)
+    const stillInUse = new Set([...group.eligible, ...group.reserve])
+    for (const upstream of inUse) if (!stillInUse.has(upstream) && !upstream.isRetired) upstream.rest()
     this.#startSlowly(group, before)
   }
 
@@ -114,13 +117,14 @@ export class Upstreams {
   }
 
   #retire(upstream: LiveUpstream): void {
-    const pool = upstream.retire()
-    if (pool === undefined && upstream.inFlight === 0) return
+    const pools = upstream.retire()
+    if (pools.length === 0 && upstream.inFlight === 0) return
     this.#leaving.add(upstream)
-    if (pool === undefined) return
-    this.#closePool(pool, () => {
-      if (upstream.inFlight === 0) this.#leaving.delete(upstream)
-    })
+    for (const pool of pools) {
+      this.#closePool(pool, () => {
+        if (upstream.inFlight === 0) this.#leaving.delete(upstream)
+      })
+    }
   }
 
   /** Idle sockets go at once, what is under way may finish, the rest is cut off after a while. */
@@ -274,10 +278,7 @@ export class Upstreams {
   async close(): Promise<void> {
     const pools: Promise<void>[] = []
     for (const group of this.#groups.values()) {
-      for (const upstream of group.live.values()) {
-        const pool = upstream.retire()
-        if (pool !== undefined) pools.push(pool.destroy())
-      }
+      for (const upstream of group.live.values()) pools.push(upstream.destroyRetired())
     }
     for (const upstream of this.#leaving) pools.push(upstream.destroyRetired())
     this.#groups.clear()

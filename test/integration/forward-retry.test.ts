@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { PassThrough, Readable } from 'node:stream'
 import { afterEach, describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/core/duration.ts'
+import { createIdSource } from '../../src/core/ids.ts'
 import type { RetryPolicy, ServicePolicy } from '../../src/core/route.ts'
 import type { Instance } from '../../src/core/types.ts'
 import { forward } from '../../src/proxy/forward.ts'
@@ -23,7 +24,7 @@ import { httpServer, rawServer, type Scripted } from '../support/scripted-server
 import { selfSigned } from '../support/self-signed.ts'
 import { waitFor } from '../support/wait.ts'
 
-const deps = { clock: systemClock, random: Math.random, log: quietLog }
+const deps = { clock: systemClock, random: Math.random, newId: createIdSource(), log: quietLog }
 const cleanups: (() => Promise<void>)[] = []
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 
@@ -151,6 +152,26 @@ describe('written, but not answered', () => {
     expect(result.refuse).toEqual({ code: 'GW_UPSTREAM_RESET' })
     expect(server.connections()).toBe(0)
     expectIdle(upstreams)
+  })
+
+  test('each try has a span of its own in the same trace', async () => {
+    const seen: string[] = []
+    const answerOrNot = (isGood: boolean) =>
+      started(
+        rawServer((socket, request) => {
+          seen.push(/^traceparent: (.*)$/im.exec(request)?.[1] ?? '')
+          if (isGood) socket.write(OK)
+          else socket.destroy()
+        }),
+      )
+    const [bad, good] = [await answerOrNot(false), await answerOrNot(true)]
+    const { send } = gateway([anInstance('bad', bad.port), anInstance('good', good.port)])
+    const trace = '0af7651916cd43dd8448eb211c80319c'
+    const sent = `00-${trace}-b7ad6b7169203331-01`
+    expect((await send({ headers: ['traceparent', sent] })).sink.status).toBe(200)
+    expect(seen[0]).toBe(sent)
+    expect(seen[1]).toMatch(new RegExp(`^00-${trace}-[0-9a-f]{16}-01$`))
+    expect(seen[1]).not.toBe(sent)
   })
 
   test('a POST with Idempotency-Key is repeated where the policy says so', async () => {

@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http'
 import { PassThrough, Readable } from 'node:stream'
 import { afterEach, describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/core/duration.ts'
+import { createIdSource } from '../../src/core/ids.ts'
 import type { ServicePolicy } from '../../src/core/route.ts'
 import { forward } from '../../src/proxy/forward.ts'
 import type { Upstreams } from '../../src/proxy/upstreams.ts'
@@ -20,7 +21,7 @@ import {
 import { httpServer, rawServer, type Scripted } from '../support/scripted-server.ts'
 import { waitFor } from '../support/wait.ts'
 
-const deps = { clock: systemClock, random: Math.random, log: quietLog }
+const deps = { clock: systemClock, random: Math.random, newId: createIdSource(), log: quietLog }
 const cleanups: (() => Promise<void>)[] = []
 
 afterEach(async () => {

@@ -254,6 +254,29 @@ describe('HTTP/2 from clients', () => {
     expect((await late).status).toBe(200)
   })
 
+  test('a connection that is opened during a drain is told to go with its first request', async () => {
+    const { gateway, open } = await h2Gateway(httpServer((_request, response) => response.end('fine')))
+    gateway.drain()
+    const session = open()
+    const told = once(session, 'goaway')
+    expect((await send(session)).body).toBe('fine')
+    expect((await told)[0]).toBe(constants.NGHTTP2_NO_ERROR)
+  })
+
+  test('an idle connection is closed; a stream that is silent for as long goes on', async () => {
+    const release: (() => void)[] = []
+    const { open } = await h2Gateway(
+      httpServer((_request, response) => void release.push(() => response.end('fine'))),
+      { top: 'limits: { keepAliveTimeout: 200ms }' },
+    )
+    const idle = open()
+    const silent = open()
+    const answer = send(silent)
+    await Promise.all([once(idle, 'close'), once(silent, 'goaway')])
+    release[0]?.()
+    expect((await answer).body).toBe('fine')
+  })
+
   test('a client that knows only HTTP/1.1 is served on the same port', async () => {
     const { gateway, files } = await h2Gateway(httpServer((request, response) => response.end(request.url)))
     const outgoing = httpsRequest(`${gateway.url}/x`, { ca: files.ca, servername: 'shop.example' })

@@ -110,6 +110,20 @@ describe('the service breaks off', () => {
     await expectIdle(gateway)
   })
 
+  test('for an HTTP/1.0 client, to whom the end of the connection is the end of the answer', async () => {
+    const server = await opened(
+      rawServer((socket) => {
+        socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n')
+        setTimeout(() => socket.destroy(), 50)
+      }),
+    )
+    const gateway = await proxy(oneRoute([server.port]))
+    const client = rawClient(gateway.port)
+    client.send('GET / HTTP/1.0\r\nHost: a.example\r\n\r\n')
+    await expect(once(client.socket, 'end')).rejects.toThrow('ECONNRESET')
+    expect(await gateway.record()).toMatchObject({ outcome: 'reset' })
+  })
+
   test('silence in the middle of an answer is a broken answer', async () => {
     const server = await opened(httpServer((_request, response) => void response.write('half')))
     const gateway = await proxy(oneRoute([server.port], { route: 'timeouts: { idle: 200ms }' }))

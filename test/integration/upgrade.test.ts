@@ -218,6 +218,44 @@ describe('WebSocket', () => {
     client.socket.destroy()
   })
 
+  test('a WebSocket that is accepted after the farewell is told 1001, too', async () => {
+    let accept: (() => void) | undefined
+    const server = await opened(
+      rawServer((socket) => {
+        accept = () =>
+          socket.write(
+            'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n',
+          )
+      }),
+    )
+    const gateway = await proxy(oneRoute([server.port]))
+    const client = rawClient(gateway.port)
+    client.send(UPGRADE('websocket'))
+    await waitFor(() => accept !== undefined)
+    gateway.tunnels.goAway()
+    accept?.()
+    expect(await client.closed()).toMatch(/\x88\x02\x03\xe9$/)
+    client.socket.destroy()
+  })
+
+  test('a refusal that is on its way when the gateway goes away arrives whole', async () => {
+    let service: Socket | undefined
+    const server = await opened(
+      rawServer((socket) => {
+        service = socket
+        socket.write('HTTP/1.1 403 Forbidden\r\nContent-Length: 10\r\n\r\nfirst')
+      }),
+    )
+    const gateway = await proxy(oneRoute([server.port]))
+    const client = rawClient(gateway.port)
+    client.send(UPGRADE('websocket'))
+    await waitFor(() => client.text().endsWith('first'))
+    gateway.tunnels.goAway()
+    service?.write(' last')
+    expect(await client.closed()).toMatch(/first last$/)
+    client.socket.destroy()
+  })
+
   test('a service that crashes closes its clients', async () => {
     const service = await echoService()
     const gateway = await proxy(oneRoute([service.port]))
