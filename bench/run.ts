@@ -14,9 +14,13 @@ const BENCHES: Readonly<Record<string, readonly string[]>> = {
   reload: ['bench/reload.ts'],
   propagation: ['bench/propagation.ts', '40'],
   recovery: ['bench/recovery.ts'],
+  rolling: ['bench/rolling.ts'],
 }
 
-const asked = process.argv.slice(2)
+// Flags and what follows them go to the benchmark: `npm run bench rolling -- --requests 5000`.
+const flag = process.argv.findIndex((word, i) => i > 1 && word.startsWith('--'))
+const asked = process.argv.slice(2, flag === -1 ? undefined : flag)
+const flags = flag === -1 ? [] : process.argv.slice(flag)
 const unknown = asked.filter((name) => !(name in BENCHES))
 if (unknown.length > 0) {
   console.error(`no benchmark "${unknown.join('", "')}"; there are: ${Object.keys(BENCHES).join(', ')}`)
@@ -28,10 +32,10 @@ for (const script of ['install-servers.sh', 'install-bench.sh']) {
 }
 for (const name of asked.length === 0 ? Object.keys(BENCHES) : asked) {
   console.log(`\n## ${name}\n`)
-  const { status } = spawnSync(process.execPath, [...(BENCHES[name] as string[])], {
+  const { status } = spawnSync(process.execPath, [...(BENCHES[name] as string[]), ...flags], {
     cwd: ROOT,
     stdio: 'inherit',
-    timeout: 8 * 60_000,
+    timeout: name === 'rolling' ? 40 * 60_000 : 8 * 60_000,
   })
   if (status !== 0) process.exit(1)
 }

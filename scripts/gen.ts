@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path'
 import { z } from 'zod'
 import { mainFile, routesFile } from '../src/config/schema.ts'
 import { FILTERS } from '../src/filters/list.ts'
+import { PLAN_SCHEMA } from '../src/rollcheck/plan.ts'
 import { configPage } from './gen/config-docs.ts'
 import { openapiDocument } from './gen/openapi.ts'
 import { inputSchema, type JsonSchema } from './gen/schema.ts'
@@ -27,6 +28,7 @@ const json = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}
 const files: Readonly<Record<string, string>> = {
   'schema/sluice.schema.json': json(main),
   'schema/routes.schema.json': json(routes),
+  'schema/rollcheck.schema.json': json(inputSchema(PLAN_SCHEMA, 'Sluice rollcheck plan')),
   'schema/openapi.json': json(await openapiDocument(version)),
   'docs/config.md': configPage(main, filters, dynamicKeys),
 }

@@ -91,7 +91,9 @@ export class ControlPlane {
     const pending = this.#pending
     this.#pending = {
       cause:
-        pending === undefined || pending.cause === cause ? cause : `${pending.cause}; ${cause}`.slice(0, 200),
+        pending === undefined || pending.cause.split('; ').includes(cause)
+          ? (pending?.cause ?? cause)
+          : `${pending.cause}; ${cause}`.slice(0, 200),
       isUrgent: isUrgent || pending?.isUrgent === true,
     }
     if (isUrgent) this.#hurry.abort()

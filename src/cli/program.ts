@@ -3,6 +3,7 @@ import { errorText, GatewayError } from '../core/errors.ts'
 import { check } from './check.ts'
 import { demo } from './demo.ts'
 import { explain } from './explain.ts'
+import { type RollcheckOptions, rollcheck } from './rollcheck.ts'
 import { run } from './run.ts'
 import { schema } from './schema.ts'
 import { type ExitCode, packageVersion, processTerminal, type Terminal } from './terminal.ts'
@@ -75,6 +76,35 @@ function defineVerbs(program: Command, terminal: Terminal, done: (code: ExitCode
     .action(async (options: { routes?: true; out?: string }) => done(await schema(options, terminal)))
 }
 
+const repeated = (value: string, all: readonly string[]) => [...all, value]
+
+function defineRollcheck(program: Command, terminal: Terminal, done: (code: ExitCode) => void): void {
+  program
+    .command('rollcheck')
+    .description(
+      'restart instances one after another under load, and report each lost, duplicated or late request',
+    )
+    .argument('[plan]', 'plan.yaml (docs/rollcheck.md); the flags alone do for a load of GETs')
+    .option('--url <url>', 'what clients call')
+    .option('--admin <url>', 'admin address of a gateway; repeatable', repeated, [])
+    .addOption(new Option('--token <token>', 'admin token').env('SLUICE_ADMIN_TOKEN'))
+    .option('--service <name>', 'the service that is rolled')
+    .option('--restart <command>', 'restarts one instance; has {id} {address} {port} {n}')
+    .option('--rate <number>', 'requests a second (200)')
+    .option('--rounds <number>', 'how often everything is rolled (1)')
+    .option('--late <duration>', 'slower than this is late (1s)')
+    .option('--duration <duration>', 'load at least this long; without --restart: watch this long')
+    .option('--count <number>', 'at least this many requests')
+    .option('--json', 'print the report as JSON')
+    .addHelpText(
+      'after',
+      '\nExit: 0 nothing lost or duplicated, 1 something was, 2 misuse, unreachable, or the roll did not end',
+    )
+    .action(async (plan: string | undefined, options: RollcheckOptions) =>
+      done(await rollcheck(plan, options, terminal)),
+    )
+}
+
 /**
  * The command line: `sluice <verb>`. Resolves to the exit code; prints errors itself.
  * Without a verb it prints the help and counts as misuse.
@@ -90,9 +120,11 @@ export async function runProgram(argv: readonly string[], terminal = processTerm
       writeErr: (text) => terminal.err(text.trimEnd()),
     })
     .exitOverride()
-  defineVerbs(program, terminal, (result) => {
+  const done = (result: ExitCode) => {
     code = result
-  })
+  }
+  defineVerbs(program, terminal, done)
+  defineRollcheck(program, terminal, done)
   for (const verb of program.commands) verb.exitOverride()
   try {
     await program.parseAsync(argv)

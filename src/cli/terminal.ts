@@ -7,6 +7,8 @@ export interface Terminal {
   readonly hasColor: boolean
   out(text: string): void
   err(text: string): void
+  /** Replaces the last line of a screen that a person looks at; absent when there is none. */
+  status?(line: string): void
 }
 
 /** 0 good, 1 a finding, 2 misuse or unreachable. */
@@ -19,6 +21,12 @@ export function processTerminal(): Terminal {
     hasColor: process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined,
     out: (text) => process.stdout.write(`${text}\n`),
     err: (text) => process.stderr.write(`${text}\n`),
+    ...(process.stderr.isTTY === true
+      ? {
+          status: (line: string) =>
+            process.stderr.write(`\r\x1b[K${line.slice(0, (process.stderr.columns ?? 80) - 1)}`),
+        }
+      : {}),
   }
 }
 

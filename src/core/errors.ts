@@ -19,6 +19,7 @@ export const ERRORS = {
   GW_LISTEN_FAILED: { status: 0, title: 'An address cannot be listened on' },
   GW_CLI_MISUSE: { status: 0, title: 'The command was called wrongly' },
   GW_ADMIN_UNREACHABLE: { status: 0, title: 'The gateway cannot be reached' },
+  GW_ROLL_FAILED: { status: 0, title: 'The roll could not be carried out' },
   GW_INTERNAL_STATE: { status: 0, title: 'The gateway is in a state that should not exist' },
 
   GW_ROUTE_NOT_FOUND: { status: 404, title: 'No route for this request', outcome: 'no_route' },

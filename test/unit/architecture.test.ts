@@ -40,6 +40,7 @@ test.each([
   ['src/filters/bad.ts', '../proxy/x.ts'],
   ['src/proxy/bad.ts', '../filters/x.ts'],
   ['src/health/bad.ts', '../registry/x.ts'],
+  ['src/rollcheck/bad.ts', '../routing/x.ts'],
   ['routes/bad.ts', '../src/proxy/x.ts'],
 ])('lint refuses that %s imports %s', (file, imported) => {
   const target = join(dirname(file), imported)

@@ -17,7 +17,9 @@ const examples = readdirSync(join(ROOT, 'examples'), { recursive: true, encoding
 )
 
 test.each(examples)('examples/%s is what its schema describes', (name) => {
-  const validate = validator(name.includes('routes.d') ? 'routes.schema.json' : 'sluice.schema.json')
+  const [, kind = 'sluice'] =
+    /(routes)\.d|(rollcheck)\.yaml$/.exec(name)?.filter((part) => part !== undefined) ?? []
+  const validate = validator(`${kind}.schema.json`)
   validate(parse(read(`examples/${name}`)))
   expect(validate.errors ?? []).toEqual([])
 })
