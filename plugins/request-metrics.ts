@@ -17,10 +17,18 @@ interface Histogram {
   count: number
 }
 
+/**
+ * Routes with histograms of their own, as a share of `maxSeries`: each has 16 series, and a scrape of thousands of them
+ * would hold the loop for a second.
+ */
+const HISTOGRAM_SHARE = 0.15
+
 /** The counters of one route: plain numbers, because they are touched by each request. */
 interface RouteCell {
+  /** Those of `_other` for routes beyond the cap. */
   readonly duration: Histogram
   readonly upstream: Histogram
+  readonly hasOwnHistograms: boolean
   /** By service and method, then by class of status: nothing is put together for a request. */
   readonly requests: Map<string, Map<string, Counter[]>>
   /** Series in `requests`. */
@@ -71,6 +79,8 @@ export class RequestMetrics {
   readonly #routes = new Map<string, RouteCell>()
   readonly #maxSeries: number
   #series = 0
+  #outcomes = 0
+  #histograms = 0
   #overflows = 0
 
   /** `maxSeries`: of one metric. */
@@ -87,7 +97,7 @@ export class RequestMetrics {
     const cell = this.#cell(record.route ?? NO_ROUTE)
     const method = KNOWN_METHODS.has(record.method) ? record.method : OTHER
     this.#counter(cell, record.service ?? '', method, classIndex(record.status)).value++
-    cell.outcomes.set(record.outcome, (cell.outcomes.get(record.outcome) ?? 0) + 1)
+    this.#countOutcome(cell, record.outcome)
     cell.bytesIn += record.bytesIn
     cell.bytesOut += record.bytesOut
     // A tunnel lives for hours: its length is no latency.
@@ -101,6 +111,8 @@ export class RequestMetrics {
     for (const [name, cell] of this.#routes) {
       if (name === NO_ROUTE || name === OTHER || routes.has(name)) continue
       this.#series -= cell.series
+      this.#outcomes -= cell.outcomes.size
+      if (cell.hasOwnHistograms) this.#histograms--
       this.#routes.delete(name)
     }
   }
@@ -108,14 +120,21 @@ export class RequestMetrics {
   #cell(route: string): RouteCell {
     let cell = this.#routes.get(route)
     if (cell !== undefined) return cell
-    // Each route has one histogram series a bucket; the cap is on routes there.
-    if (this.#routes.size >= this.#maxSeries && route !== OTHER) {
+    const others = this.#routes.has(OTHER) ? 1 : 0
+    if (this.#routes.size - others >= this.#maxSeries && route !== OTHER) {
       this.#overflows++
       return this.#cell(OTHER)
     }
+    const hasOwnHistograms = route === OTHER || this.#histograms < this.#maxSeries * HISTOGRAM_SHARE
+    if (hasOwnHistograms) this.#histograms++
+    else this.#overflows++
+    const { duration, upstream } = hasOwnHistograms
+      ? { duration: createHistogram(), upstream: createHistogram() }
+      : this.#cell(OTHER)
     cell = {
-      duration: createHistogram(),
-      upstream: createHistogram(),
+      duration,
+      upstream,
+      hasOwnHistograms,
       requests: new Map(),
       series: 0,
       outcomes: new Map(),
@@ -124,6 +143,15 @@ export class RequestMetrics {
     }
     this.#routes.set(route, cell)
     return cell
+  }
+
+  #countOutcome(cell: RouteCell, outcome: string): void {
+    const known = cell.outcomes.get(outcome)
+    const isFull = known === undefined && this.#outcomes >= this.#maxSeries
+    if (isFull) this.#overflows++
+    const { outcomes } = isFull ? this.#cell(OTHER) : cell
+    if (!outcomes.has(outcome)) this.#outcomes++
+    outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1)
   }
 
   #counter(cell: RouteCell, service: string, method: string, index: number): Counter {
@@ -167,11 +195,11 @@ export class RequestMetrics {
     )
     const seconds = 'sluice_request_duration_seconds'
     add(seconds, 'From request to the end of its answer.', 'histogram', () =>
-      this.#each((route, cell) => samples(seconds, route, cell.duration)),
+      this.#each((route, cell) => (cell.hasOwnHistograms ? samples(seconds, route, cell.duration) : [])),
     )
     const upstream = 'sluice_upstream_duration_seconds'
     add(upstream, 'Last try, until the headers of its answer.', 'histogram', () =>
-      this.#each((route, cell) => samples(upstream, route, cell.upstream)),
+      this.#each((route, cell) => (cell.hasOwnHistograms ? samples(upstream, route, cell.upstream) : [])),
     )
   }
 

@@ -205,7 +205,9 @@ const staticShape = {
         .int()
         .min(100)
         .default(2000)
-        .describe('Series of one metric; what is beyond counts under "_other". Default 2000.'),
+        .describe(
+          'Series of one metric; what is beyond counts under "_other". Of histograms 15 % as many routes have their own. Default 2000.',
+        ),
     })
     .prefault({})
     .describe('Prometheus metrics.'),

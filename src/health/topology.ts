@@ -51,6 +51,9 @@ function useOf(instance: Instance, service: Service, live: LiveInstance | undefi
       ? ({ use: 'rotation', reason } as const)
       : ({ use: 'reserve', reason } as const)
   }
+  if (instance.state === 'draining' && service.eligible.length === 0) {
+    return { use: 'reserve', reason: 'draining; taken only because nobody else is left' } as const
+  }
   if (!service.eligible.includes(instance)) {
     return { use: 'out', reason: `the registry says ${instance.state}` } as const
   }

@@ -240,7 +240,8 @@ class Forwarding implements AttemptOwner, BodyWatcher {
     if (failure.outcome !== 'connect_failed' || this.#retries.attempts === 0) return false
     this.#tried ??= new Set()
     this.#tried.add(attempt.upstream.key)
-    return this.#tried.size < (this.#exchange.routed.service?.eligible.length ?? 0)
+    const { service } = this.#exchange.routed
+    return this.#tried.size < (service?.eligible.length ?? 0) + (service?.reserve.length ?? 0)
   }
 
   /**

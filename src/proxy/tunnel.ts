@@ -144,7 +144,8 @@ export async function openUpgrade(
 ): Promise<UpgradeResult> {
   const { routed, headers, clientIp } = upgrade
   const timeouts = effectiveTimeouts(routed)
-  const { attempts } = effectiveRetries(routed)
+  const { attempts: allowed, on } = effectiveRetries(routed)
+  const attempts = on.includes('connect-failure') ? allowed : 0
   const { action } = routed.route.spec
   const mode = action.kind === 'proxy' ? action.host : 'preserve'
   const tried = new Set<string>()

@@ -99,10 +99,10 @@ export class Upstreams {
       this.#retire(upstream)
     }
     const before = new Set(group.eligible)
-    const inUse = [...group.eligible, ...group.reserve]
+    const inUse = inUseOf(group)
     group.eligible = lookUp(group, service.eligible)
     group.reserve = lookUp(group, service.reserve)
-    const stillInUse = new Set([...group.eligible, ...group.reserve])
+    const stillInUse = new Set(inUseOf(group))
     for (const upstream of inUse) if (!stillInUse.has(upstream) && !upstream.isRetired) upstream.rest()
     this.#startSlowly(group, before)
   }
@@ -285,6 +285,11 @@ export class Upstreams {
     this.#leaving.clear()
     await Promise.all(pools)
   }
+}
+
+/** Those that get requests when all is well. */
+function inUseOf({ eligible, reserve }: Group): readonly LiveUpstream[] {
+  return eligible.length > 0 ? eligible : reserve
 }
 
 function lookUp(group: Group, instances: readonly Instance[]): LiveUpstream[] {

@@ -80,6 +80,8 @@ function judge(instance: Instance, service: Service, live: LiveVerdict): Instanc
   if (instance.held !== undefined) {
     eligible = service.eligible.length === 0
     reason = `held: ${instance.held}; used ${eligible ? 'because' : 'only when'} nothing else is left`
+  } else if (instance.state === 'draining' && service.eligible.length === 0) {
+    reason = 'draining; used because nothing else is left'
   } else if (!service.eligible.includes(instance)) {
     ;[eligible, reason] = [false, `the registry says ${instance.state}`]
   } else if (ejected !== undefined) {

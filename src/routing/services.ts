@@ -83,7 +83,8 @@ function createService(policy: ServicePolicy, state: ServiceState | undefined): 
     policy,
     instances,
     eligible: usable.filter((instance) => instance.held === undefined),
-    reserve: instances.filter((instance) => instance.held !== undefined),
+    // Held ones may be alive; draining ones are, for a little longer: better than no answer when nobody else is left.
+    reserve: instances.filter(({ held, state }) => held !== undefined || state === 'draining'),
     source: isStatic ? 'static' : (state?.source ?? 'absent'),
     ...(state?.reason === undefined || isStatic ? {} : { reason: state.reason }),
     contentId: hash('sha1', policyId(policy) + instances.map(instanceId).join('\n'), 'base64url'),

@@ -29,7 +29,7 @@ export interface Service {
   readonly instances: readonly Instance[]
   /** What may be picked: passing, warning, unknown; live before held. */
   readonly eligible: readonly Instance[]
-  /** Used only when no eligible one is left to try: held by a guard. */
+  /** Used only when no eligible one is left to try: held by a guard, or draining. */
   readonly reserve: readonly Instance[]
   /** Hash of everything that has an effect on where requests go. */
   readonly contentId: string

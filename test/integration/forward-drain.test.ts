@@ -4,6 +4,7 @@ import { systemClock } from '../../src/core/duration.ts'
 import { createIdSource } from '../../src/core/ids.ts'
 import type { InstanceState } from '../../src/core/types.ts'
 import { forward } from '../../src/proxy/forward.ts'
+import type { Service } from '../../src/routing/table.ts'
 import { useCleanups } from '../support/cleanup.ts'
 import {
   anExchange,
@@ -62,3 +63,23 @@ test.each<InstanceState>(['draining', 'maintenance', 'critical'])(
     expect(back.map(({ sink }) => sink.body).sort()).toEqual(['back', 'staying'])
   },
 )
+
+test('a draining instance is asked while nobody else is there, and no longer than that', async () => {
+  const leaving = await opened(httpServer((_request, response) => response.end('leaving')))
+  const fresh = await opened(httpServer((_request, response) => response.end('fresh')))
+  const draining = anInstance('a', leaving.port, { state: 'draining' })
+  const alone = { ...aService([draining]), eligible: [], reserve: [draining] }
+  const upstreams = someUpstreams(aTable(alone))
+  await opened(upstreams)
+  const ask = async (from: Service) => {
+    const exchange = anExchange(aRouted(from))
+    await forward(exchange, upstreams, deps)
+    return exchange.sink.body
+  }
+  expect(await ask(alone)).toBe('leaving')
+  const both = aService([draining, anInstance('b', fresh.port)])
+  const replaced = { ...both, eligible: both.instances.slice(1), reserve: [draining] }
+  upstreams.sync(aTable(replaced))
+  await waitFor(() => leaving.sockets.size === 0, { what: 'its idle socket to be closed' })
+  for (let i = 0; i < 4; i++) expect(await ask(replaced)).toBe('fresh')
+})

@@ -78,6 +78,23 @@ test('series beyond the cap count under _other, and nothing is lost', async () =
   expect(Number(overflows?.split(' ').at(-1))).toBeGreaterThanOrEqual(200)
 })
 
+test('latencies of routes beyond 15 % of the cap count under _other, and outcomes beyond the cap', async () => {
+  const metrics = createMetrics(100)
+  for (let i = 0; i < 50; i++) {
+    for (const outcome of ['ok', 'reset', 'deadline'] as const) {
+      metrics.record(aRecord({ route: `route-${i}`, outcome }))
+    }
+  }
+  const durations = await linesOf(metrics, 'sluice_request_duration_seconds_count')
+  expect(durations.length).toBeLessThanOrEqual(16)
+  const sum = (lines: readonly string[]) =>
+    lines.reduce((total, line) => total + Number(line.split(' ').at(-1)), 0)
+  expect(sum(durations)).toBe(150)
+  const outcomes = await linesOf(metrics, 'sluice_request_outcomes_total')
+  expect(outcomes.length).toBeLessThanOrEqual(104)
+  expect(sum(outcomes)).toBe(150)
+})
+
 test('removed routes take their series along and give their room back', async () => {
   const metrics = createMetrics(100)
   for (let i = 0; i < 100; i++) metrics.record(aRecord({ route: `route-${i}` }))

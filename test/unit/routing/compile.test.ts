@@ -90,7 +90,7 @@ test('a declared route that clashes or is broken is dropped alone and listed', a
   expect(table.problems).toHaveLength(2)
 })
 
-test('who may be picked: passing, warning and unknown; held ones only in reserve', async () => {
+test('who may be picked: passing, warning and unknown; held and draining ones only in reserve', async () => {
   const registry = registryOf({
     a: [
       anInstance('ok', 1),
@@ -104,7 +104,7 @@ test('who may be picked: passing, warning and unknown; held ones only in reserve
   })
   const service = (await tableOf([aRoute('a')], {}, registry)).services.get('a')
   expect(service?.eligible.map(({ id }) => id)).toEqual(['ok', 'warn', 'file'])
-  expect(service?.reserve.map(({ id }) => id)).toEqual(['held'])
+  expect(service?.reserve.map(({ id }) => id)).toEqual(['leaving', 'held'])
 })
 
 test('static upstreams need no registry; IPv6 and default ports are read', async () => {
