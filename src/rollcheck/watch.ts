@@ -36,9 +36,10 @@ export class ServiceWatch {
   readonly #timeline: Timeline
   readonly #abort = new AbortController()
   readonly #views = new Map<AdminClient, ServiceView | undefined>()
-  /** Last `use` by gateway and instance key. */
-  readonly #uses = new Map<string, { use: string; view: InstanceView }>()
-  readonly #told = new Map<AdminClient, number>()
+  /** The last view by gateway and instance key. */
+  readonly #seen = new Map<string, InstanceView>()
+  /** Gateways that send instance events. */
+  readonly #told = new Set<AdminClient>()
   #running: Promise<unknown> = Promise.resolve()
 
   constructor(clients: readonly AdminClient[], service: string, timeline: Timeline) {
@@ -63,7 +64,7 @@ export class ServiceWatch {
     if (type !== 'instance' || data['service'] !== this.#service) return
     const told = stepsOfEvent(data)
     if (told === undefined) return
-    this.#told.set(client, (this.#told.get(client) ?? 0) + 1)
+    this.#told.add(client)
     for (const { step, at } of told.steps) this.#timeline.see(told.sighting, step, at)
   }
 
@@ -78,22 +79,26 @@ export class ServiceWatch {
     const service = await client.service(this.#service)
     this.#views.set(client, service)
     const at = Date.now()
-    const seen = new Set<string>()
+    // Gateways with instance events tell all but the readiness to the millisecond.
+    const isTold = this.#told.has(client)
+    const present = new Set<string>()
     for (const view of service?.instances ?? []) {
       const key = `${client.url} ${view.key}`
-      seen.add(key)
-      const before = this.#uses.get(key)
-      this.#uses.set(key, { use: view.use, view })
-      if (before?.use === view.use) continue
-      if (view.use === 'rotation') this.#timeline.see(view, 'in rotation', at)
-      else if (before !== undefined) this.#timeline.see(view, 'out of rotation', at)
+      present.add(key)
+      const before = this.#seen.get(key)
+      this.#seen.set(key, view)
+      if (view.use === 'rotation' && before?.use !== 'rotation') this.#timeline.see(view, 'in rotation', at)
+      if (isTold) continue
+      if (view.state === 'draining' && before?.state !== 'draining')
+        this.#timeline.see(view, 'drain mark', at)
+      if (before?.use === 'rotation' && view.use !== 'rotation')
+        this.#timeline.see(view, 'out of rotation', at)
     }
-    // Gateways with instance events tell these two to the millisecond.
-    if (this.#told.has(client)) return
-    for (const [key, { view }] of this.#uses) {
-      if (seen.has(key) || !key.startsWith(`${client.url} `)) continue
-      this.#uses.delete(key)
-      this.#timeline.see(view, 'out of rotation', at)
+    for (const [key, view] of this.#seen) {
+      if (present.has(key) || !key.startsWith(`${client.url} `)) continue
+      this.#seen.delete(key)
+      if (isTold) continue
+      if (view.use === 'rotation') this.#timeline.see(view, 'out of rotation', at)
       this.#timeline.see(view, 'gone', at)
     }
   }
