@@ -41,6 +41,10 @@ export interface InstanceView {
   readonly tags: readonly string[]
   readonly checks: readonly Check[]
   readonly inFlight: number
+  /** Since when it is in this state, as far as this gateway saw it. */
+  readonly since?: number
+  /** When it got its last request; absent = never. */
+  readonly lastRequestAt?: number
   /** Since the start of the gateway. */
   readonly requests: number
   /** Failed connects since the last success. */

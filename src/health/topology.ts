@@ -14,6 +14,9 @@ import type { Service, Table } from '../routing/table.ts'
 export interface LiveInstance {
   readonly instance: Instance
   readonly inFlight: number
+  /** ms since the epoch, like the next. */
+  readonly since?: number
+  readonly lastRequestAt?: number | undefined
   readonly ejectedForMs: number
   readonly failures: number
   readonly requests: number
@@ -85,6 +88,8 @@ function instanceView(
     tags,
     checks: (latest ?? instance).checks ?? [],
     inFlight: live?.inFlight ?? 0,
+    ...(live?.since === undefined ? {} : { since: live.since }),
+    ...(live?.lastRequestAt === undefined ? {} : { lastRequestAt: live.lastRequestAt }),
     requests: live?.requests ?? 0,
     failures: live?.failures ?? 0,
     ejectedForMs: live?.ejectedForMs ?? 0,
