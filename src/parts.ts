@@ -11,6 +11,7 @@ import { createIdSource } from './core/ids.ts'
 import type { GatewayState } from './core/views.ts'
 import { FILTERS } from './filters/list.ts'
 import { createChains } from './filters/runner.ts'
+import { publishInstanceEvents } from './instance-events.ts'
 import { Listeners } from './listeners.ts'
 import { createProviders } from './providers.ts'
 import { createClientAddress } from './proxy/client-address.ts'
@@ -198,5 +199,6 @@ export function createParts(options: GatewayOptions): Parts {
     registryTypes: providers.types,
   }
   announce(parts)
+  publishInstanceEvents(parts)
   return parts
 }

@@ -157,6 +157,25 @@ export interface GatewayEvent {
   /** 1, 2, 3 … in this process. */
   readonly id: number
   readonly at: number
-  readonly type: 'table' | 'rejected' | 'ejection' | 'registry' | 'state'
+  readonly type: 'table' | 'rejected' | 'ejection' | 'registry' | 'state' | 'instance'
   readonly data: Readonly<Record<string, unknown>>
+}
+
+/** The data of an event of type `instance`: one step in the life of an instance, as this gateway sees it. */
+export interface InstanceEvent {
+  /**
+   * `appeared`, `changed` (state `from` → `to`; to `draining` = the drain mark is in this gateway's table), `idle` (out of
+   * rotation, and its last request is finished), `closed` (all sockets to it are), `left` (gone from the table).
+   */
+  readonly kind: 'appeared' | 'changed' | 'idle' | 'closed' | 'left'
+  readonly service: string
+  readonly key: string
+  readonly id: string
+  /** `address:port`. */
+  readonly address: string
+  readonly version?: string
+  readonly from?: InstanceState
+  readonly to?: InstanceState
+  /** With `idle` and `closed`: when it got its last request. Absent = never. */
+  readonly lastRequestAt?: number
 }
