@@ -1,6 +1,7 @@
 import type {} from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
 import type {
+  DrainView,
   GatewayEvent,
   ReadinessView,
   RouteView,
@@ -47,6 +48,12 @@ export interface AdminContext {
   /** `files`: contents by name relative to the folder of sluice.yaml; what is not named is read from disk. */
   validate(files: Readonly<Record<string, string>>): Promise<ValidationView>
   reload(): Promise<{ readonly result: 'applied' | 'unchanged' | 'rejected'; readonly message?: string }>
+  /** Throws GW_ADMIN_NOT_FOUND, GW_ADMIN_CONFLICT. */
+  drain(request: {
+    readonly instance: string
+    readonly isUndo: boolean
+    readonly reason: string
+  }): Promise<DrainView>
   metrics(): Promise<{ readonly contentType: string; readonly body: string }>
   readonly events: {
     readonly lastId: number

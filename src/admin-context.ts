@@ -7,6 +7,7 @@ import type { ControlPlane } from './control.ts'
 import { errorText, GatewayError } from './core/errors.ts'
 import type { RouteSpec } from './core/route.ts'
 import type { GatewayState, RegistryView, TablesView, TopologyView } from './core/views.ts'
+import type { DrainControl } from './drain-control.ts'
 import { readiness } from './health/readiness.ts'
 import { viewRoute, viewServices, viewTopology } from './health/topology.ts'
 import type { Upstreams } from './proxy/upstreams.ts'
@@ -31,6 +32,7 @@ export interface AdminParts {
   readonly reducer: Reducer
   readonly control: ControlPlane
   readonly events: EventHub
+  readonly drains: DrainControl
   readonly embedded: EmbeddedRegistry | undefined
   readonly metrics: Metrics
   state(): GatewayState
@@ -197,6 +199,7 @@ export function createAdminContext(parts: AdminParts): AdminContext {
         ...(result === 'rejected' && rejection !== undefined ? { message: rejection.message } : {}),
       }
     },
+    drain: (request) => parts.drains.drain(request),
     metrics: () => parts.metrics.expose(),
     events: parts.events,
     agent: () => requireEmbedded(parts.embedded),

@@ -53,6 +53,17 @@ export interface InstanceView {
   readonly sockets: { readonly connected: number; readonly free: number; readonly queued: number }
 }
 
+/** What became of a drain from outside. */
+export interface DrainView {
+  /** The instance's key. */
+  readonly instance: string
+  /** In this gateway's table. */
+  readonly state: InstanceState
+  /** `registry`: every gateway hears of it. `gateway`: only this one knows. */
+  readonly scope: 'registry' | 'gateway'
+  readonly detail: string
+}
+
 export interface ServiceView {
   readonly name: string
   readonly source: ServiceState['source'] | 'static' | 'absent'

@@ -48,6 +48,10 @@ export interface TopologyInput {
 const NO_SOCKETS = { connected: 0, free: 0, queued: 0 }
 
 function useOf(instance: Instance, service: Service, live: LiveInstance | undefined) {
+  if (instance.drained !== undefined) {
+    const reason = `drained through this gateway${instance.drained === '' ? '' : `: ${instance.drained}`}`
+    return { use: 'out', reason } as const
+  }
   if (instance.held !== undefined) {
     const reason = `held: ${instance.held}`
     return service.eligible.length === 0
