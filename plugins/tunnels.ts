@@ -5,6 +5,7 @@ import { type LocalAnswer, renderReply } from '../src/filters/reply.ts'
 import { EMPTY_CHAIN, runInbound } from '../src/filters/runner.ts'
 import type { ClientRequest } from '../src/proxy/client-side.ts'
 import { FrameTracker, GOING_AWAY } from '../src/proxy/frame-tracker.ts'
+import type { Stream } from '../src/proxy/live-upstream.ts'
 import { authorityOf } from '../src/proxy/transport.ts'
 import { openUpgrade, type UpgradeAnswer, type UpgradeResult } from '../src/proxy/tunnel.ts'
 import { effectiveTimeouts } from '../src/routing/explain.ts'
@@ -14,16 +15,10 @@ import { type Intake, type Listener, type ProxyDeps, prepareHeaders, recordHead,
 import { actionAnswer, applyEdits, problemAnswer } from './local-answer.ts'
 import { endSoon, headText, limitIdle, rawHead } from './tunnel-wire.ts'
 
-interface Tunnel {
-  /** Ends it politely: a WebSocket client gets 1001 between two frames. */
-  goAway(): void
-  destroy(): void
-}
-
 /** WebSockets and other upgrades: filters, pick, connect, the instance's answer unchanged, bytes both ways. */
 export class Tunnels {
   readonly #deps: ProxyDeps
-  readonly #open = new Set<Tunnel>()
+  readonly #open = new Set<Stream>()
   #isLeaving = false
 
   constructor(deps: ProxyDeps) {
@@ -135,10 +130,11 @@ export class Tunnels {
       if (isOver) return
       isOver = true
       this.#open.delete(tunnel)
+      this.#deps.upstreams.detach(answer.upstream, tunnel)
       this.#deps.upstreams.end(answer.upstream)
       this.#record(intake, response.statusCode ?? 0, outcome, undefined, result, counted)
     }
-    const tunnel: Tunnel = {
+    const tunnel: Stream = {
       goAway: () => {
         // A refusal of the instance is an answer like any other: it may finish.
         if (upstream !== undefined) endSoon(client)
@@ -187,10 +183,11 @@ export class Tunnels {
     limitIdle(client, upstream, effectiveTimeouts(routed).idleMs, () => finish('idle_timeout'))
     client.pipe(upstream)
     upstream.pipe(client)
+    this.#deps.upstreams.attach(answer.upstream, tunnel)
     if (this.#isLeaving) tunnel.goAway()
   }
 
-  #makePolite(tunnel: Tunnel, client: Duplex, upstream: Duplex, head: Buffer | undefined): void {
+  #makePolite(tunnel: Stream, client: Duplex, upstream: Duplex, head: Buffer | undefined): void {
     const tracker = new FrameTracker()
     if (head !== undefined) tracker.push(head)
     let isLeaving = false

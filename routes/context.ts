@@ -1,7 +1,9 @@
 import type {} from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
 import type {
+  DrainView,
   GatewayEvent,
+  HealthVerdict,
   ReadinessView,
   RouteView,
   ServiceView,
@@ -41,12 +43,20 @@ export interface AdminContext {
   routes(): readonly RouteView[]
   services(): readonly ServiceView[]
   topology(): TopologyView
+  /** `instance`: how one of the service is named; undefined = the service as a whole. */
+  health(service: string, instance: string | undefined): HealthVerdict
   tables(): TablesView
   rollback(version: number): Promise<TableVersionView>
   explain(request: ExplainRequest): object
   /** `files`: contents by name relative to the folder of sluice.yaml; what is not named is read from disk. */
   validate(files: Readonly<Record<string, string>>): Promise<ValidationView>
   reload(): Promise<{ readonly result: 'applied' | 'unchanged' | 'rejected'; readonly message?: string }>
+  /** Throws GW_ADMIN_NOT_FOUND, GW_ADMIN_CONFLICT. */
+  drain(request: {
+    readonly instance: string
+    readonly isUndo: boolean
+    readonly reason: string
+  }): Promise<DrainView>
   metrics(): Promise<{ readonly contentType: string; readonly body: string }>
   readonly events: {
     readonly lastId: number

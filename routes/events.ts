@@ -17,7 +17,7 @@ export const eventRoutes: AdminRoutes = (app) => {
     {
       schema: {
         tags: ['events'],
-        summary: 'Tables, rejections, ejections, registry states as server-sent events',
+        summary: 'Tables, rejections, ejections, registry states, lives of instances as server-sent events',
         description: 'Last-Event-ID brings what was missed, as far as it is kept (500 events).',
         produces: ['text/event-stream'],
       },

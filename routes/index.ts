@@ -2,6 +2,7 @@ import { agentRoutes } from './agent.ts'
 import type { AdminRoutes } from './context.ts'
 import { eventRoutes } from './events.ts'
 import { healthRoutes } from './health.ts'
+import { instanceRoutes } from './instances.ts'
 import { pageRoutes } from './page.ts'
 import { questionRoutes } from './questions.ts'
 import { routingRoutes } from './routing.ts'
@@ -13,6 +14,7 @@ export const ADMIN_ROUTES: readonly AdminRoutes[] = [
   routingRoutes,
   tableRoutes,
   questionRoutes,
+  instanceRoutes,
   eventRoutes,
   agentRoutes,
   pageRoutes,

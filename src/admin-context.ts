@@ -7,8 +7,10 @@ import type { ControlPlane } from './control.ts'
 import { errorText, GatewayError } from './core/errors.ts'
 import type { RouteSpec } from './core/route.ts'
 import type { GatewayState, RegistryView, TablesView, TopologyView } from './core/views.ts'
+import type { DrainControl } from './drain-control.ts'
 import { readiness } from './health/readiness.ts'
 import { viewRoute, viewServices, viewTopology } from './health/topology.ts'
+import { judgeHealth } from './health/verdict.ts'
 import type { Upstreams } from './proxy/upstreams.ts'
 import { type EmbeddedRegistry, requireEmbedded } from './registry/embedded.ts'
 import type { Reducer } from './registry/reducer.ts'
@@ -31,6 +33,7 @@ export interface AdminParts {
   readonly reducer: Reducer
   readonly control: ControlPlane
   readonly events: EventHub
+  readonly drains: DrainControl
   readonly embedded: EmbeddedRegistry | undefined
   readonly metrics: Metrics
   state(): GatewayState
@@ -167,6 +170,10 @@ export function createAdminContext(parts: AdminParts): AdminContext {
         registry: reducer.state(),
       }),
     topology: () => topologyOf(parts),
+    health(service, instance) {
+      const { services, registries } = topologyOf(parts)
+      return judgeHealth({ service: services.find(({ name }) => name === service), registries, instance })
+    },
     tables: () => viewTables(parts),
     async rollback(version) {
       const table = await control.rollback(version)
@@ -197,6 +204,7 @@ export function createAdminContext(parts: AdminParts): AdminContext {
         ...(result === 'rejected' && rejection !== undefined ? { message: rejection.message } : {}),
       }
     },
+    drain: (request) => parts.drains.drain(request),
     metrics: () => parts.metrics.expose(),
     events: parts.events,
     agent: () => requireEmbedded(parts.embedded),

@@ -19,6 +19,8 @@ export interface ControlDeps {
   /** Reads and checks everything; rejects with a ConfigError. */
   loadConfig(): Promise<LoadedConfig>
   registryState(): RegistryState
+  /** Reason by instance key: what was drained through this gateway. */
+  drains?(): ReadonlyMap<string, string>
   declaredRoutes(state: RegistryState): { routes: readonly RouteSpec[]; problems: readonly string[] }
   /** Throws when a filter's options are wrong. */
   validateFilters(spec: RouteSpec): void
@@ -98,6 +100,13 @@ export class ControlPlane {
     }
     if (isUrgent) this.#hurry.abort()
     if (this.#isStarted) this.#schedule()
+  }
+
+  /** The same at once; resolves when the table that has it is in force, or was rejected. */
+  async rebuild(cause: string): Promise<void> {
+    this.changed(cause, true)
+    // Builds are done one after the other.
+    await this.#exclusive(async () => {})
   }
 
   /** Reads the configuration again; an invalid one changes nothing and is shown everywhere. */
@@ -187,6 +196,7 @@ export class ControlPlane {
         registry: { ...registry, problems: [...registry.problems, ...declared.problems] },
         version: this.#version + 1,
         cause: pending.cause,
+        drains: this.#deps.drains?.() ?? new Map(),
         now: clock.now(),
         ...(previous === undefined ? {} : { previous }),
       })

@@ -8,9 +8,13 @@ import type { ConfigLoader } from './config-loader.ts'
 import { ControlPlane } from './control.ts'
 import { type Clock, type Random, systemClock } from './core/duration.ts'
 import { createIdSource } from './core/ids.ts'
+import type { Instance } from './core/types.ts'
 import type { GatewayState } from './core/views.ts'
+import { DrainControl } from './drain-control.ts'
+import { DrainMarks } from './drain-marks.ts'
 import { FILTERS } from './filters/list.ts'
 import { createChains } from './filters/runner.ts'
+import { publishInstanceEvents } from './instance-events.ts'
 import { Listeners } from './listeners.ts'
 import { createProviders } from './providers.ts'
 import { createClientAddress } from './proxy/client-address.ts'
@@ -20,6 +24,7 @@ import { Reducer } from './registry/reducer.ts'
 import { SnapshotWriter } from './registry/snapshot-file.ts'
 import { Supervisor } from './registry/supervisor.ts'
 import { TableStore } from './routing/store.ts'
+import type { Table } from './routing/table.ts'
 
 export interface GatewayOptions {
   readonly version: string
@@ -83,6 +88,13 @@ function announce({ store, upstreams, events, logs, metrics }: Parts): void {
   })
 }
 
+/** Those that the configuration names; no registry has them. */
+function staticInstances(table: Table | undefined): Instance[] {
+  return [...(table?.services.values() ?? [])]
+    .filter(({ source }) => source === 'static')
+    .flatMap(({ instances }) => instances)
+}
+
 /**
  * Puts the parts of a gateway together; nothing runs yet. Throws GW_CONFIG_INVALID for what only shows when it is
  * used: a certificate, a network.
@@ -96,6 +108,8 @@ export function createParts(options: GatewayOptions): Parts {
   const load = createLoad(options, life, logs)
   const events = new EventHub(clock.now)
   const store = new TableStore(clock.now)
+  const marks = new DrainMarks()
+  const review = () => marks.review(reducer.state(), () => staticInstances(store.current()))
   const chains = createChains(FILTERS, {
     clock,
     random,
@@ -110,6 +124,7 @@ export function createParts(options: GatewayOptions): Parts {
     clock,
     onChange: (cause, isUrgent) => {
       snapshot?.save(reducer.state())
+      review()
       control.changed(cause, isUrgent)
     },
   })
@@ -128,6 +143,7 @@ export function createParts(options: GatewayOptions): Parts {
   const control: ControlPlane = new ControlPlane(options.config, {
     loadConfig: () => load(),
     registryState: () => reducer.state(),
+    drains: () => marks.reasons,
     declaredRoutes: createDeclaredRoutes(config.declaredRoutes),
     validateFilters: (spec) => chains.validate(spec),
     beforeSwap: (table) => upstreams.sync(table),
@@ -177,6 +193,7 @@ export function createParts(options: GatewayOptions): Parts {
     events,
     metrics,
     embedded: providers.embedded,
+    drains: new DrainControl({ marks, control, store, reducer, tellers: providers.tellers }),
     state: () => life.state,
     registries: () =>
       supervisor
@@ -198,5 +215,7 @@ export function createParts(options: GatewayOptions): Parts {
     registryTypes: providers.types,
   }
   announce(parts)
+  store.onSwap(review)
+  publishInstanceEvents(parts)
   return parts
 }

@@ -1,6 +1,8 @@
 import type { StaticConfig } from './config/load.ts'
 import type { Clock, Random } from './core/duration.ts'
 import { createConsulProvider } from './registry/consul.ts'
+import { ConsulDrain } from './registry/consul-drain.ts'
+import { type DrainTeller, drainReason } from './registry/drain-teller.ts'
 import { EmbeddedRegistry } from './registry/embedded.ts'
 import { createFileProvider } from './registry/file.ts'
 import type { RegistryProvider } from './registry/provider.ts'
@@ -17,18 +19,32 @@ export interface Providers {
   readonly types: ReadonlyMap<string, string>
   /** The one that the agent endpoints of the admin side speak for. */
   readonly embedded: EmbeddedRegistry | undefined
+  /** By name: those that take drain marks. */
+  readonly tellers: ReadonlyMap<string, DrainTeller>
 }
+
+/** The mark in a registry of this process. */
+const embeddedTeller = (registry: EmbeddedRegistry): DrainTeller => ({
+  async tell({ id }, reason) {
+    const { status, body } = registry.maintenance(id, reason === undefined ? undefined : drainReason(reason))
+    return status === 200
+      ? { isTold: true, detail: `the embedded registry ${registry.name} was told` }
+      : { isTold: false, detail: body }
+  },
+})
 
 /** A provider for each registry of the configuration. */
 export function createProviders(registries: StaticConfig['registries'], deps: ProviderDeps): Providers {
   const all: RegistryProvider[] = []
   const types = new Map<string, string>()
+  const tellers = new Map<string, DrainTeller>()
   let embedded: EmbeddedRegistry | undefined
   for (const [name, registry] of Object.entries(registries)) {
     types.set(name, registry.type)
     switch (registry.type) {
       case 'consul':
         all.push(createConsulProvider(name, { ...registry, url: registry.url ?? '' }, deps))
+        tellers.set(name, new ConsulDrain({ ...registry, url: registry.url ?? '' }))
         break
       case 'file':
         all.push(createFileProvider(name, registry.path, deps))
@@ -37,8 +53,9 @@ export function createProviders(registries: StaticConfig['registries'], deps: Pr
         const created = new EmbeddedRegistry(name, deps)
         embedded ??= created
         all.push(created)
+        tellers.set(name, embeddedTeller(created))
       }
     }
   }
-  return { all, types, embedded }
+  return { all, types, embedded, tellers }
 }

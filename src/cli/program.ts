@@ -2,6 +2,7 @@ import { Command, CommanderError, Option } from 'commander'
 import { errorText, GatewayError } from '../core/errors.ts'
 import { check } from './check.ts'
 import { demo } from './demo.ts'
+import { drain } from './drain.ts'
 import { explain } from './explain.ts'
 import { type RollcheckOptions, rollcheck } from './rollcheck.ts'
 import { run } from './run.ts'
@@ -66,6 +67,29 @@ function defineVerbs(program: Command, terminal: Terminal, done: (code: ExitCode
     .action(async (method: string, url: string, options) =>
       done(await explain({ method, url, ...options }, terminal)),
     )
+
+  program
+    .command('drain')
+    .description('take an instance out of rotation: nothing new goes there, what is under way finishes')
+    .argument('<instance>', 'its id, its key, or address:port')
+    .option('--undo', 'back into rotation')
+    .option('--reason <text>', 'for whoever looks at it', '')
+    .option('--wait <time>', 'wait until nothing is under way there: 60s, 2m')
+    .option(
+      '--admin <url>',
+      'admin address of a gateway; repeatable (default: SLUICE_ADMIN_URL, else http://127.0.0.1:8081)',
+      (url: string, all: string[] | undefined) => [...(all ?? []), url],
+    )
+    .addOption(new Option('--token <token>', 'admin token').env('SLUICE_ADMIN_TOKEN'))
+    .option('--json', 'print the outcome as JSON')
+    .addHelpText(
+      'after',
+      '\nExit: 0 done, 1 not known there or not idle in time, 2 misuse, or a gateway cannot be reached',
+    )
+    .action(async (instance: string, options) => {
+      const admin = options.admin ?? [terminal.env['SLUICE_ADMIN_URL'] ?? 'http://127.0.0.1:8081']
+      done(await drain({ ...options, instance, admin }, terminal))
+    })
 
   program
     .command('schema')

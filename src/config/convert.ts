@@ -74,6 +74,7 @@ export function toPolicy(
     maxConnections: pick('maxConnections') ?? 256,
     maxPending: pick('maxPending') ?? 1024,
     keepAliveMs: pick('keepAlive') ?? 4000,
+    streamDrainMs: pick('streamDrain') ?? 300_000,
     ...(registries === undefined ? {} : { registries }),
     ...(scheme === undefined ? {} : { scheme }),
   }

@@ -84,6 +84,9 @@ const policyShape = {
   keepAlive: duration().describe(
     'An idle socket to an instance is closed after this; keep it below the instance’s own limit. Default 4s.',
   ),
+  streamDrain: duration().describe(
+    'WebSockets and other upgrades of an instance that goes away (draining, maintenance, vanished) stay this long, then clients get close code 1001. Long answers may take as long, others 30s at least. 0 = at once. Default 5m.',
+  ),
 }
 
 /** The key `defaults`. */

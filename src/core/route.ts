@@ -196,6 +196,8 @@ export interface ServicePolicy {
   readonly maxPending: number
   /** An idle upstream socket is closed after this; below the upstream's own limit. ms. Default 4000. */
   readonly keepAliveMs: number
+  /** Tunnels of an instance that goes away are ended after this; 0 = at once. ms. Default 300000. */
+  readonly streamDrainMs: number
 }
 
 /** The dynamic part of the configuration: hot, swapped as a whole. */

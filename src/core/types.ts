@@ -43,6 +43,8 @@ export interface Instance {
   readonly zone?: string
   readonly version?: string
   readonly checks?: readonly Check[]
+  /** Set by compile: drained through this gateway, with the reason, whatever the registry says. */
+  readonly drained?: string
   /** Set by the reducer: kept although the registry no longer lists it, with the guard's reason. */
   readonly held?: string
 }

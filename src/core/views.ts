@@ -41,12 +41,36 @@ export interface InstanceView {
   readonly tags: readonly string[]
   readonly checks: readonly Check[]
   readonly inFlight: number
+  /** Since when it is in this state, as far as this gateway saw it. */
+  readonly since?: number
+  /** When it got its last request; absent = never. */
+  readonly lastRequestAt?: number
   /** Since the start of the gateway. */
   readonly requests: number
   /** Failed connects since the last success. */
   readonly failures: number
   readonly ejectedForMs: number
   readonly sockets: { readonly connected: number; readonly free: number; readonly queued: number }
+}
+
+/** What became of a drain from outside. */
+export interface DrainView {
+  /** The instance's key. */
+  readonly instance: string
+  /** In this gateway's table. */
+  readonly state: InstanceState
+  /** `registry`: every gateway hears of it. `gateway`: only this one knows. */
+  readonly scope: 'registry' | 'gateway'
+  readonly detail: string
+}
+
+/** For scripts: `unknown` = the gateway cannot tell, which is nobody's fault but its own. */
+export interface HealthVerdict {
+  readonly verdict: 'healthy' | 'unhealthy' | 'unknown'
+  readonly state?: InstanceState
+  /** In this state; ms since the epoch. */
+  readonly since?: number
+  readonly reason: string
 }
 
 export interface ServiceView {
@@ -153,6 +177,25 @@ export interface GatewayEvent {
   /** 1, 2, 3 … in this process. */
   readonly id: number
   readonly at: number
-  readonly type: 'table' | 'rejected' | 'ejection' | 'registry' | 'state'
+  readonly type: 'table' | 'rejected' | 'ejection' | 'registry' | 'state' | 'instance'
   readonly data: Readonly<Record<string, unknown>>
+}
+
+/** The data of an event of type `instance`: one step in the life of an instance, as this gateway sees it. */
+export interface InstanceEvent {
+  /**
+   * `appeared`, `changed` (state `from` → `to`; to `draining` = the drain mark is in this gateway's table), `idle` (out of
+   * rotation, and its last request is finished), `closed` (all sockets to it are), `left` (gone from the table).
+   */
+  readonly kind: 'appeared' | 'changed' | 'idle' | 'closed' | 'left'
+  readonly service: string
+  readonly key: string
+  readonly id: string
+  /** `address:port`. */
+  readonly address: string
+  readonly version?: string
+  readonly from?: InstanceState
+  readonly to?: InstanceState
+  /** With `idle` and `closed`: when it got its last request. Absent = never. */
+  readonly lastRequestAt?: number
 }

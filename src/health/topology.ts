@@ -14,6 +14,9 @@ import type { Service, Table } from '../routing/table.ts'
 export interface LiveInstance {
   readonly instance: Instance
   readonly inFlight: number
+  /** ms since the epoch, like the next. */
+  readonly since?: number
+  readonly lastRequestAt?: number | undefined
   readonly ejectedForMs: number
   readonly failures: number
   readonly requests: number
@@ -45,6 +48,10 @@ export interface TopologyInput {
 const NO_SOCKETS = { connected: 0, free: 0, queued: 0 }
 
 function useOf(instance: Instance, service: Service, live: LiveInstance | undefined) {
+  if (instance.drained !== undefined) {
+    const reason = `drained through this gateway${instance.drained === '' ? '' : `: ${instance.drained}`}`
+    return { use: 'out', reason } as const
+  }
   if (instance.held !== undefined) {
     const reason = `held: ${instance.held}`
     return service.eligible.length === 0
@@ -88,6 +95,8 @@ function instanceView(
     tags,
     checks: (latest ?? instance).checks ?? [],
     inFlight: live?.inFlight ?? 0,
+    ...(live?.since === undefined ? {} : { since: live.since }),
+    ...(live?.lastRequestAt === undefined ? {} : { lastRequestAt: live.lastRequestAt }),
     requests: live?.requests ?? 0,
     failures: live?.failures ?? 0,
     ejectedForMs: live?.ejectedForMs ?? 0,

@@ -142,7 +142,7 @@ class Forwarding implements AttemptOwner, BodyWatcher {
     this.#current = attempt
     if (this.#attempts.length > 0) this.#beginSpan()
     this.#attempts.push(attempt)
-    this.#upstreams.begin(upstream)
+    this.#upstreams.begin(upstream, attempt.startedAt)
     if (this.#timeouts.perTryMs > 0) {
       this.#tryTimer = setTimeout(this.#onTryTimeout, this.#timeouts.perTryMs)
     }
@@ -206,7 +206,7 @@ class Forwarding implements AttemptOwner, BodyWatcher {
     }
     this.#closeAttempt(attempt)
     const mayRetry = mayRetryFailure(failure.cause, this.#shape(), this.#retries)
-    if (mayRetry && failure.cause === 'stale' && !this.#hasRetriedStale && !attempt.upstream.isRetired) {
+    if (mayRetry && failure.cause === 'stale' && !this.#hasRetriedStale && !attempt.upstream.isOut) {
       this.#hasRetriedStale = true
       queueMicrotask(() => this.#retryStale(attempt.upstream))
     } else if (mayRetry && this.#mayMoveOn(attempt, failure)) {

@@ -1,4 +1,5 @@
 import type { Pool } from 'undici'
+import type { Clock } from '../core/duration.ts'
 import type { ServicePolicy } from '../core/route.ts'
 import type { Instance } from '../core/types.ts'
 import type { Balanced } from '../routing/balance.ts'
@@ -9,7 +10,14 @@ import type { ServiceLoad, UpstreamStats } from './upstream-stats.ts'
 
 const NO_SOCKETS = { connected: 0, free: 0, pending: 0, queued: 0, running: 0 }
 
-/** The live side of one instance of one service. Only `Upstreams` writes to it. */
+/** A tunnel to an instance. */
+export interface Stream {
+  /** Ends it politely: a WebSocket client gets 1001 between two frames. */
+  goAway(): void
+  destroy(): void
+}
+
+/** The live side of one instance of one service. Only `Upstreams` and `Leaving` write to it. */
 export class LiveUpstream implements Upstream, Balanced {
   readonly service: string
   readonly key: string
@@ -21,16 +29,29 @@ export class LiveUpstream implements Upstream, Balanced {
   slowStartAt = Number.NEGATIVE_INFINITY
   failures = 0
   requests = 0
+  /** Monotonic ms of the last request or tunnel; 0 = none. */
+  lastBegunAt = 0
+  /** ms since the epoch: since when the table has it in its state. */
+  since: number
+  /** Out of rotation, or no longer in the table: nothing new goes there. */
+  isOut = true
+  /** How far it is on its way out, as it was told to others. One that never was in has nothing to tell. */
+  told: 'idle' | 'closed' | undefined = 'closed'
+  /** Its tunnels had to end; one that comes late has to end, too. */
+  areStreamsOver = false
+  readonly streams = new Set<Stream>()
+  /** Pools that take nothing new. */
+  readonly closing = new Set<Pool>()
   #instance: Instance
   #policy: ServicePolicy
   #signature: string
   #pool: Pool | undefined
-  /** Closed to new requests while what runs on them is finished. */
-  readonly #resting = new Set<Pool>()
   #isRetired = false
 
-  constructor(service: string, instance: Instance, policy: ServicePolicy, load: ServiceLoad) {
+  /** `now`: ms since the epoch. */
+  constructor(service: string, instance: Instance, policy: ServicePolicy, load: ServiceLoad, now: number) {
     this.service = service
+    this.since = now
     this.load = load
     this.key = instance.key
     this.hash = hashText(instance.key)
@@ -74,8 +95,9 @@ export class LiveUpstream implements Upstream, Balanced {
   }
 
   /** Takes over what the table says now. Returns the old pool when it no longer fits. */
-  update(instance: Instance, policy: ServicePolicy): Pool | undefined {
+  update(instance: Instance, policy: ServicePolicy, now: number): Pool | undefined {
     if (instance === this.#instance && policy === this.#policy) return undefined
+    if (instance.state !== this.#instance.state) this.since = now
     const hasMoved =
       instance.address !== this.#instance.address ||
       instance.port !== this.#instance.port ||
@@ -90,50 +112,52 @@ export class LiveUpstream implements Upstream, Balanced {
       this.ejectedUntil = 0
       this.failures = 0
     }
-    const old = this.#pool
-    this.#pool = undefined
-    return old
+    return this.takePool()
   }
 
-  /** Out of rotation, but still there: idle sockets are closed at once, the others after what runs on them. */
-  rest(): void {
+  /** Gives its pool away, if there is one; the next request makes another. */
+  takePool(): Pool | undefined {
     const pool = this.#pool
-    if (pool === undefined) return
     this.#pool = undefined
-    this.#resting.add(pool)
-    pool.close(() => this.#resting.delete(pool))
+    return pool
   }
 
-  /** Ends it; returns the pools to close. */
-  retire(): readonly Pool[] {
+  /** It is no longer in the table. */
+  retire(): void {
     this.#isRetired = true
-    return this.#pool === undefined ? [...this.#resting] : [...this.#resting, this.#pool]
   }
 
-  /** Ends it and cuts off what it still has under way. */
-  async destroyRetired(): Promise<void> {
-    await Promise.all(this.retire().map((pool) => pool.destroy()))
+  /** When it got its last request or tunnel. ms since the epoch; undefined = never. */
+  lastRequestAt(clock: Clock): number | undefined {
+    if (this.lastBegunAt === 0) return undefined
+    return Math.round(clock.now() - (clock.monotonic() - this.lastBegunAt))
   }
 
-  stats(now: number): UpstreamStats {
-    const pool = this.#pool?.stats
+  stats(clock: Clock): UpstreamStats {
+    const pool = sum([...this.closing, ...(this.#pool === undefined ? [] : [this.#pool])])
     return {
       service: this.service,
       instance: this.#instance,
       inFlight: this.inFlight,
-      ejectedForMs: Math.max(0, this.ejectedUntil - now),
+      since: this.since,
+      lastRequestAt: this.lastRequestAt(clock),
+      ejectedForMs: Math.max(0, this.ejectedUntil - clock.monotonic()),
       failures: this.failures,
       requests: this.requests,
-      pool:
-        pool === undefined
-          ? NO_SOCKETS
-          : {
-              connected: pool.connected,
-              free: pool.free,
-              pending: pool.pending,
-              queued: pool.queued,
-              running: pool.running,
-            },
+      pool,
     }
   }
+}
+
+function sum(pools: readonly Pool[]): UpstreamStats['pool'] {
+  if (pools.length === 0) return NO_SOCKETS
+  const all = { ...NO_SOCKETS }
+  for (const { stats } of pools) {
+    all.connected += stats.connected
+    all.free += stats.free
+    all.pending += stats.pending
+    all.queued += stats.queued
+    all.running += stats.running
+  }
+  return all
 }

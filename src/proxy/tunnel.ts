@@ -166,7 +166,7 @@ export async function openUpgrade(
     const startedAt = clock.monotonic()
     const note = (status: number | undefined, outcome: Outcome) =>
       tries.push({ instance, ms: clock.monotonic() - startedAt, status, outcome })
-    upstreams.begin(upstream)
+    upstreams.begin(upstream, startedAt)
     let socket: Socket
     try {
       socket = await connectTo(upstream, host, timeouts.connectMs)

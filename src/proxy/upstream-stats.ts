@@ -16,6 +16,10 @@ export interface UpstreamStats {
   readonly service: string
   readonly instance: Instance
   readonly inFlight: number
+  /** Since when the table has it in its state. ms since the epoch. */
+  readonly since: number
+  /** When it got its last request or tunnel. ms since the epoch; undefined = never. */
+  readonly lastRequestAt: number | undefined
   /** ms until it is back in rotation; 0 = it is. */
   readonly ejectedForMs: number
   /** Failed connects since the last success. */

@@ -1,19 +1,17 @@
-import type { Pool } from 'undici'
 import type { Clock, Random } from '../core/duration.ts'
 import { GatewayError } from '../core/errors.ts'
-import type { Instance } from '../core/types.ts'
 import { hashText, maxEjected, pickInstance } from '../routing/balance.ts'
 import type { Service, Table } from '../routing/table.ts'
 import type { PickRequest, Upstream } from './exchange.ts'
 import { hashInput } from './hash-input.ts'
-import { LiveUpstream } from './live-upstream.ts'
-import type { EjectionEvent, ServiceLoad, ServiceStats, UpstreamStats } from './upstream-stats.ts'
+import { Leaving, type LeavingEvent } from './leaving.ts'
+import { LiveUpstream, type Stream } from './live-upstream.ts'
+import { createGroup, type Group, lookUp } from './upstream-group.ts'
+import type { EjectionEvent, ServiceStats, UpstreamStats } from './upstream-stats.ts'
 
 /** First ejection after a failed connect; doubles with each further one. ms. */
 const EJECT_BASE_MS = 5_000
 const EJECT_MAX_MS = 60_000
-/** What a removed instance still has under way is cut off after this. ms. */
-const DESTROY_AFTER_MS = 30_000
 /** Retries at a time that a service always may have, however little traffic there is. */
 const RETRY_FLOOR = 3
 /** Retries at a time as a share of the service's requests under way. */
@@ -25,17 +23,8 @@ export interface UpstreamsDeps {
   readonly log: { warn(fields: object, text: string): void; info(fields: object, text: string): void }
   /** A connect was refused: the registry's view of this instance may be late. */
   readonly onRefused?: (instanceKey: string) => void
-  /** How long a removed instance may finish what it has. ms, default 30000. */
+  /** How long an instance that goes away may finish what it has, at least. ms, default 30000. */
   readonly destroyAfterMs?: number
-}
-
-interface Group {
-  service: Service
-  readonly live: Map<string, LiveUpstream>
-  eligible: readonly LiveUpstream[]
-  reserve: readonly LiveUpstream[]
-  readonly credits: Map<string, number>
-  readonly load: ServiceLoad
 }
 
 /**
@@ -45,19 +34,27 @@ interface Group {
 export class Upstreams {
   readonly #deps: UpstreamsDeps
   readonly #groups = new Map<string, Group>()
-  /** Removed ones that still have something under way. */
-  readonly #leaving = new Set<LiveUpstream>()
+  readonly #leaving: Leaving
   readonly #listeners = new Set<(event: EjectionEvent) => void>()
+  readonly #leavingListeners = new Set<(event: LeavingEvent) => void>()
 
   constructor(deps: UpstreamsDeps) {
     this.#deps = deps
+    const { clock, destroyAfterMs } = deps
+    this.#leaving = new Leaving({
+      clock,
+      ...(destroyAfterMs === undefined ? {} : { destroyAfterMs }),
+      tell: (event) => {
+        for (const listener of this.#leavingListeners) listener(event)
+      },
+    })
   }
 
   /** Brings the live side in line with a new table. Unchanged instances are not touched. */
   sync(table: Table): void {
     for (const service of table.services.values()) {
       const group = this.#groups.get(service.name)
-      if (group?.service !== service) this.#syncGroup(service, group ?? this.#newGroup(service))
+      if (group?.service !== service) this.#syncGroup(service, group ?? this.#addGroup(service))
     }
     for (const [name, group] of this.#groups) {
       if (table.services.has(name)) continue
@@ -66,30 +63,27 @@ export class Upstreams {
     }
   }
 
-  #newGroup(service: Service): Group {
-    const group: Group = {
-      service,
-      live: new Map(),
-      eligible: [],
-      reserve: [],
-      credits: new Map(),
-      load: { inFlight: 0, retrying: 0, retries: 0, retryOverflows: 0 },
-    }
+  #addGroup(service: Service): Group {
+    const group = createGroup(service)
     this.#groups.set(service.name, group)
     return group
   }
 
   #syncGroup(service: Service, group: Group): void {
     group.service = service
+    const now = this.#deps.clock.now()
     const known = new Set<string>()
     for (const instance of service.instances) {
       known.add(instance.key)
       const upstream = group.live.get(instance.key)
       if (upstream === undefined) {
-        group.live.set(instance.key, new LiveUpstream(service.name, instance, service.policy, group.load))
+        group.live.set(
+          instance.key,
+          new LiveUpstream(service.name, instance, service.policy, group.load, now),
+        )
       } else {
-        const replaced = upstream.update(instance, service.policy)
-        if (replaced !== undefined) this.#closePool(replaced)
+        const replaced = upstream.update(instance, service.policy, now)
+        if (replaced !== undefined) this.#leaving.replacePool(upstream, replaced)
       }
     }
     for (const [key, upstream] of group.live) {
@@ -99,12 +93,22 @@ export class Upstreams {
       this.#retire(upstream)
     }
     const before = new Set(group.eligible)
-    const inUse = inUseOf(group)
     group.eligible = lookUp(group, service.eligible)
     group.reserve = lookUp(group, service.reserve)
-    const stillInUse = new Set(inUseOf(group))
-    for (const upstream of inUse) if (!stillInUse.has(upstream) && !upstream.isRetired) upstream.rest()
     this.#startSlowly(group, before)
+    this.#watchRotation(group)
+  }
+
+  /** Who is out of rotation gets nothing new and closes its idle sockets; who is back begins afresh. */
+  #watchRotation(group: Group): void {
+    const inUse = new Set([...group.eligible, ...group.reserve])
+    for (const upstream of group.live.values()) {
+      const { state } = upstream.instance
+      // As the last one it may still be asked; it is on its way out all the same.
+      if (state === 'draining') inUse.delete(upstream)
+      if (!inUse.has(upstream)) this.#leaving.leave(upstream, state === 'draining' || state === 'maintenance')
+      else if (upstream.isOut) this.#leaving.comeBack(upstream)
+    }
   }
 
   /** A start of all at once has nobody to carry the rest: then nobody starts slowly. */
@@ -117,25 +121,8 @@ export class Upstreams {
   }
 
   #retire(upstream: LiveUpstream): void {
-    const pools = upstream.retire()
-    if (pools.length === 0 && upstream.inFlight === 0) return
-    this.#leaving.add(upstream)
-    for (const pool of pools) {
-      this.#closePool(pool, () => {
-        if (upstream.inFlight === 0) this.#leaving.delete(upstream)
-      })
-    }
-  }
-
-  /** Idle sockets go at once, what is under way may finish, the rest is cut off after a while. */
-  #closePool(pool: Pool, onClosed?: () => void): void {
-    const destroyAfterMs = this.#deps.destroyAfterMs ?? DESTROY_AFTER_MS
-    const timer = setTimeout(() => pool.destroy(null, () => {}), destroyAfterMs)
-    timer.unref()
-    pool.close(() => {
-      clearTimeout(timer)
-      onClosed?.()
-    })
+    upstream.retire()
+    this.#leaving.leave(upstream, true)
   }
 
   /**
@@ -166,8 +153,9 @@ export class Upstreams {
     })
   }
 
-  /** Counts a request or tunnel in. Exactly one `end` must follow. */
-  begin(upstream: LiveUpstream): void {
+  /** Counts a request or tunnel in. `at`: monotonic ms. Exactly one `end` must follow. */
+  begin(upstream: LiveUpstream, at: number): void {
+    upstream.lastBegunAt = at
     upstream.inFlight++
     upstream.requests++
     upstream.load.inFlight++
@@ -179,8 +167,24 @@ export class Upstreams {
       throw new GatewayError('GW_INTERNAL_STATE', `${upstream.instance.key} was counted out twice`)
     }
     upstream.inFlight--
-    if (upstream.isRetired && upstream.inFlight === 0) this.#leaving.delete(upstream)
     upstream.load.inFlight--
+    if (upstream.isOut && upstream.inFlight === 0) this.#leaving.check(upstream)
+  }
+
+  /** A tunnel is open: it has to end when its instance goes away, `streamDrain` later. `detach` when it is closed. */
+  attach(upstream: LiveUpstream, stream: Stream): void {
+    upstream.streams.add(stream)
+    if (upstream.areStreamsOver) this.#leaving.endStreams(upstream)
+  }
+
+  detach(upstream: LiveUpstream, stream: Stream): void {
+    upstream.streams.delete(stream)
+  }
+
+  /** Instances on their way out: `idle`, then `closed`. The result ends the subscription. */
+  onLeaving(listener: (event: LeavingEvent) => void): () => void {
+    this.#leavingListeners.add(listener)
+    return () => this.#leavingListeners.delete(listener)
   }
 
   /** The instance could not be connected to: out of rotation for 5 s, doubling to 60 s. */
@@ -260,12 +264,12 @@ export class Upstreams {
 
   /** One line per instance of the table, then those that are leaving. */
   stats(): readonly UpstreamStats[] {
-    const now = this.#deps.clock.monotonic()
+    const { clock } = this.#deps
     const all: UpstreamStats[] = []
     for (const group of this.#groups.values()) {
-      for (const upstream of group.live.values()) all.push(upstream.stats(now))
+      for (const upstream of group.live.values()) all.push(upstream.stats(clock))
     }
-    for (const upstream of this.#leaving) all.push(upstream.stats(now))
+    for (const upstream of this.#leaving.retired()) all.push(upstream.stats(clock))
     return all
   }
 
@@ -276,27 +280,14 @@ export class Upstreams {
 
   /** Cuts off everything. For a graceful end wait until nothing is in flight before. */
   async close(): Promise<void> {
-    const pools: Promise<void>[] = []
+    const pools: Promise<void>[] = [this.#leaving.close()]
     for (const group of this.#groups.values()) {
-      for (const upstream of group.live.values()) pools.push(upstream.destroyRetired())
+      for (const upstream of group.live.values()) {
+        const pool = upstream.takePool()
+        if (pool !== undefined) pools.push(pool.destroy())
+      }
     }
-    for (const upstream of this.#leaving) pools.push(upstream.destroyRetired())
     this.#groups.clear()
-    this.#leaving.clear()
     await Promise.all(pools)
   }
-}
-
-/** Those that get requests when all is well. */
-function inUseOf({ eligible, reserve }: Group): readonly LiveUpstream[] {
-  return eligible.length > 0 ? eligible : reserve
-}
-
-function lookUp(group: Group, instances: readonly Instance[]): LiveUpstream[] {
-  const found: LiveUpstream[] = []
-  for (const instance of instances) {
-    const upstream = group.live.get(instance.key)
-    if (upstream !== undefined) found.push(upstream)
-  }
-  return found
 }

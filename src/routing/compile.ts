@@ -14,6 +14,8 @@ export interface CompileInput {
   /** Routes that services declare themselves. */
   readonly declared: readonly RouteSpec[]
   readonly registry: RegistryState
+  /** Reason by instance key: what was drained through this gateway. Default: nothing. */
+  readonly drains?: ReadonlyMap<string, string>
   /** What did not change is taken over from it. */
   readonly previous?: Table
   readonly version: number
@@ -205,6 +207,7 @@ export async function compileTable(input: CompileInput): Promise<Table> {
     input.registry,
     input.previous?.services,
     slicer,
+    input.drains,
   )
   const serviceIds = [...services.values()].map((service) => `${service.name} ${service.contentId}`).sort()
   const { hostFallback, mergeSlashes } = input.config

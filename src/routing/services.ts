@@ -7,6 +7,10 @@ import type { Route, Service } from './table.ts'
 const ELIGIBLE = new Set(['passing', 'warning', 'unknown'])
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { http: 80, https: 443, h2c: 80 }
 
+/** Reason by instance key: what was drained through this gateway. */
+type Drains = ReadonlyMap<string, string>
+const NO_DRAINS: Drains = new Map()
+
 /** `http://10.0.0.1:80` as an instance without a registry. */
 function staticInstance(service: string, url: string): Instance {
   const [, scheme = 'http', host = '', port] = /^(\w+):\/\/(\[[^\]]+\]|[^:/]+)(?::(\d+))?/.exec(url) ?? []
@@ -24,7 +28,21 @@ function staticInstance(service: string, url: string): Instance {
   }
 }
 
-function instancesOf(policy: ServicePolicy, state: ServiceState | undefined): readonly Instance[] {
+function instancesOf(
+  policy: ServicePolicy,
+  state: ServiceState | undefined,
+  drains: Drains,
+): readonly Instance[] {
+  const all = listedOf(policy, state)
+  if (drains.size === 0 || !all.some(({ key }) => drains.has(key))) return all
+  return all.map((instance) => {
+    const drained = drains.get(instance.key)
+    if (drained === undefined || instance.state === 'maintenance') return instance
+    return { ...instance, state: 'draining', drained }
+  })
+}
+
+function listedOf(policy: ServicePolicy, state: ServiceState | undefined): readonly Instance[] {
   if (policy.upstreams.length > 0) return policy.upstreams.map((url) => staticInstance(policy.name, url))
   if (state === undefined) return []
   const { registries, scheme } = policy
@@ -40,7 +58,7 @@ function instancesOf(policy: ServicePolicy, state: ServiceState | undefined): re
 
 /** Only what has an effect on requests: check outputs come and go. */
 function instanceId(instance: Instance): string {
-  const { key, address, port, scheme, state, weight, version, zone, tags, meta, held } = instance
+  const { key, address, port, scheme, state, weight, version, zone, tags, meta, held, drained } = instance
   return JSON.stringify([
     key,
     address,
@@ -53,12 +71,14 @@ function instanceId(instance: Instance): string {
     tags,
     meta,
     held !== undefined,
+    drained,
   ])
 }
 
 interface Made {
   readonly policy: ServicePolicy
   readonly state: ServiceState | undefined
+  readonly drains: Drains
 }
 
 /** From what a service was made, to know whether it is still the same. */
@@ -74,8 +94,8 @@ function policyId(policy: ServicePolicy): string {
   return id
 }
 
-function createService(policy: ServicePolicy, state: ServiceState | undefined): Service {
-  const instances = instancesOf(policy, state)
+function createService(policy: ServicePolicy, state: ServiceState | undefined, drains: Drains): Service {
+  const instances = instancesOf(policy, state, drains)
   const usable = instances.filter((instance) => ELIGIBLE.has(instance.state))
   const isStatic = policy.upstreams.length > 0
   return {
@@ -91,6 +111,10 @@ function createService(policy: ServicePolicy, state: ServiceState | undefined): 
   }
 }
 
+/** Whether these drains mean the same for the service. */
+const isSameFor = (service: Service, a: Drains, b: Drains) =>
+  a === b || service.instances.every(({ key }) => a.get(key) === b.get(key))
+
 /**
  * The services of a table: those of the configuration and those which routes name. Unchanged ones are the
  * previous objects.
@@ -101,6 +125,7 @@ export async function compileServices(
   registry: { readonly services: ReadonlyMap<string, ServiceState> },
   previous: ReadonlyMap<string, Service> | undefined,
   slicer: Slicer,
+  drains: Drains = NO_DRAINS,
 ): Promise<Map<string, Service>> {
   const policies = new Map(config.services.map((policy) => [policy.name, policy]))
   for (const route of routes) {
@@ -126,10 +151,11 @@ export async function compileServices(
       service === undefined ||
       made === undefined ||
       made.state !== state ||
+      !isSameFor(service, made.drains, drains) ||
       policyId(made.policy) !== policyId(policy)
     ) {
-      service = createService(policy, state)
-      madeFrom.set(service, { policy, state })
+      service = createService(policy, state, drains)
+      madeFrom.set(service, { policy, state, drains })
     }
     services.set(name, service)
   }

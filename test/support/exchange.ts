@@ -30,6 +30,7 @@ export function aPolicy(own: Partial<ServicePolicy> = {}): ServicePolicy {
     maxConnections: 16,
     maxPending: 64,
     keepAliveMs: 4000,
+    streamDrainMs: 300_000,
     ...own,
   }
 }

@@ -1,0 +1,35 @@
+import type { Instance } from '../core/types.ts'
+import type { Service } from '../routing/table.ts'
+import type { LiveUpstream } from './live-upstream.ts'
+import type { ServiceLoad } from './upstream-stats.ts'
+
+/** The live side of one service. */
+export interface Group {
+  service: Service
+  readonly live: Map<string, LiveUpstream>
+  eligible: readonly LiveUpstream[]
+  reserve: readonly LiveUpstream[]
+  readonly credits: Map<string, number>
+  readonly load: ServiceLoad
+}
+
+export function createGroup(service: Service): Group {
+  return {
+    service,
+    live: new Map(),
+    eligible: [],
+    reserve: [],
+    credits: new Map(),
+    load: { inFlight: 0, retrying: 0, retries: 0, retryOverflows: 0 },
+  }
+}
+
+/** The live sides of these instances. */
+export function lookUp(group: Group, instances: readonly Instance[]): LiveUpstream[] {
+  const found: LiveUpstream[] = []
+  for (const instance of instances) {
+    const upstream = group.live.get(instance.key)
+    if (upstream !== undefined) found.push(upstream)
+  }
+  return found
+}
