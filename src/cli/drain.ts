@@ -42,7 +42,7 @@ async function call<T>(admin: string, token: string | undefined, path: string, b
 
 /** Requests and tunnels that the gateway has under way to the instance. */
 async function underWay(admin: string, token: string | undefined, key: string): Promise<number> {
-  const services = await call<readonly ServiceView[]>(admin, token, '/api/services')
+  const { services } = await call<{ services: readonly ServiceView[] }>(admin, token, '/api/services')
   const all = services.flatMap(({ instances }): readonly InstanceView[] => instances)
   return all.filter((one) => one.key === key).reduce((sum, { inFlight }) => sum + inFlight, 0)
 }

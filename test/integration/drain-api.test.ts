@@ -1,7 +1,8 @@
 import { once } from 'node:events'
-import { createServer } from 'node:http'
+import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, test } from 'vitest'
+import { runProgram } from '../../src/cli/program.ts'
 import type { DrainView, InstanceView } from '../../src/core/views.ts'
 import { useCleanups } from '../support/cleanup.ts'
 import { startConsul, startConsulCluster } from '../support/consul.ts'
@@ -191,4 +192,38 @@ test('Consul: an instance at another agent is told there, also when the own one 
   expect([await isMarked(n1, 'shop'), await isMarked(n2, 'shop')]).toEqual([false, true])
   expect(await drain(gateway, 'third')).toMatchObject({ scope: 'registry' })
   expect(await isMarked(n3, 'third')).toBe(true)
+})
+
+test('sluice drain: waits until nothing is under way, and undoes it', async () => {
+  const gateway = await gatewayWith({ yaml: EMBEDDED })
+  const answers: ServerResponse[] = []
+  const server = createServer((_request, response) => void answers.push(response))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  later(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  await agent(gateway, 'register', { ID: 'a', Name: 'shop', Port: (server.address() as AddressInfo).port })
+  await waitFor(async () => (await instances(gateway)).length === 1)
+  const running = fetch(gateway.publicUrl)
+  await waitFor(() => answers.length === 1)
+
+  const sluice = async (...args: string[]) => {
+    const lines: string[] = []
+    const note = (text: string) => void lines.push(text)
+    const terminal = { env: {}, hasColor: false, out: note, err: note }
+    const code = await runProgram(['node', 'sluice', 'drain', ...args, '--admin', gateway.adminUrl], terminal)
+    return { code, output: lines.join('\n') }
+  }
+  expect(await sluice('a', '--wait', '300ms')).toMatchObject({ code: 1 })
+  expect((await one(gateway, 'a'))?.state).toBe('draining')
+  const waiting = sluice('a', '--wait', '20s')
+  answers[0]?.end('fine')
+  expect(await (await running).text()).toBe('fine')
+  expect((await waiting).output).toContain('nothing is under way there any more')
+  expect(await sluice('a', '--undo')).toMatchObject({ code: 0 })
+  await waitFor(async () => (await one(gateway, 'a'))?.state === 'passing')
+  expect(await sluice('no-such')).toMatchObject({ code: 1 })
+  expect(await sluice('a', '--wait', 'long')).toMatchObject({ code: 2 })
 })

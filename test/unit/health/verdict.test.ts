@@ -1,0 +1,86 @@
+import { expect, test } from 'vitest'
+import type { InstanceView, RegistryView, ServiceView } from '../../../src/core/views.ts'
+import { judgeHealth } from '../../../src/health/verdict.ts'
+
+const INSTANCE: InstanceView = {
+  key: 'consul/dc1/n1/shop-1',
+  id: 'shop-1',
+  address: '10.0.0.7:8080',
+  scheme: 'http',
+  state: 'passing',
+  use: 'rotation',
+  weight: 1,
+  node: 'n1',
+  tags: [],
+  checks: [],
+  inFlight: 0,
+  requests: 0,
+  failures: 0,
+  ejectedForMs: 0,
+  sockets: { connected: 0, free: 0, queued: 0 },
+}
+const SERVICE: ServiceView = {
+  name: 'shop',
+  source: 'live',
+  routes: [],
+  balance: 'least-request',
+  inFlight: 0,
+  retries: 0,
+  retryOverflows: 0,
+  available: 1,
+  instances: [INSTANCE],
+}
+const registries = (state: RegistryView['status']['state']): RegistryView[] => [
+  { name: 'consul', type: 'consul', status: { state } },
+]
+
+function verdict(
+  instance: Partial<InstanceView>,
+  service: Partial<ServiceView> = {},
+  state: RegistryView['status']['state'] = 'live',
+  name: string | undefined = 'shop-1',
+) {
+  const all = { ...SERVICE, instances: [{ ...INSTANCE, ...instance }], ...service }
+  return judgeHealth({ service: all, registries: registries(state), instance: name }).verdict
+}
+
+test.each(['shop-1', 'consul/dc1/n1/shop-1', '10.0.0.7:8080', '10.0.0.7', 'n1'])(
+  'an instance may be named %s',
+  (name) => expect(verdict({}, {}, 'live', name)).toBe('healthy'),
+)
+
+test.each<[string, string, Partial<InstanceView>]>([
+  ['a passing one', 'healthy', {}],
+  ['one with a warning', 'healthy', { state: 'warning' }],
+  ['one that drains', 'healthy', { state: 'draining', use: 'out' }],
+  ['one in maintenance', 'healthy', { state: 'maintenance', use: 'out' }],
+  ['one with a failed check', 'unhealthy', { state: 'critical', use: 'out' }],
+  ['one that refuses connections', 'unhealthy', { use: 'ejected', reason: 'refused' }],
+  ['one that a guard holds', 'unknown', { use: 'reserve', reason: 'held: all vanished' }],
+])('%s is %s', (_what, expected, instance) => {
+  expect(verdict(instance)).toBe(expected)
+})
+
+test('what a registry said before it fell silent proves nothing', () => {
+  const failed = { state: 'critical', use: 'out' } as const
+  expect(verdict(failed, {}, 'stale')).toBe('unknown')
+  expect(verdict(failed, { source: 'stale' })).toBe('unknown')
+  expect(verdict({ use: 'ejected' }, {}, 'stale'), 'that is what the gateway saw itself').toBe('unhealthy')
+})
+
+test('what is not known is nobody’s fault', () => {
+  expect(verdict({}, {}, 'live', 'other')).toBe('unknown')
+  expect(judgeHealth({ service: undefined, registries: [], instance: undefined }).verdict).toBe('unknown')
+  const twins = [INSTANCE, { ...INSTANCE, id: 'shop-2', key: 'consul/dc1/n1/shop-2', address: '10.0.0.7:81' }]
+  expect(verdict({}, { instances: twins }, 'live', '10.0.0.7')).toBe('unknown')
+})
+
+test('a service is unhealthy when none of its instances can be used', () => {
+  const whole = (service: Partial<ServiceView>) =>
+    judgeHealth({ service: { ...SERVICE, ...service }, registries: registries('live'), instance: undefined })
+      .verdict
+  expect(whole({})).toBe('healthy')
+  expect(whole({ available: 0 })).toBe('unhealthy')
+  expect(whole({ available: 0, source: 'stale' })).toBe('unknown')
+  expect(whole({ available: 0, instances: [] })).toBe('unknown')
+})
