@@ -48,13 +48,14 @@ export async function startSelfRegistration(input: SelfRegistrationInput): Promi
   return lease
 }
 
-function tell({ info, warn }: LogLines, service: string, event: LeaseEvent): void {
+function tell(log: LogLines, service: string, event: LeaseEvent): void {
   const { type, ...fields } = event
-  if (type === 'registered') info({ service, ...fields }, 'the gateway is registered')
-  if (type === 'lost') warn({ service, ...fields }, 'the agent forgot the gateway: registering again')
-  if (type === 'problem') warn({ service, ...fields }, 'the gateway cannot tell the registry that it lives')
+  if (type === 'registered') log.info({ service, ...fields }, 'the gateway is registered')
+  if (type === 'lost') log.warn({ service, ...fields }, 'the agent forgot the gateway: registering again')
+  if (type === 'problem')
+    log.warn({ service, ...fields }, 'the gateway cannot tell the registry that it lives')
   if (type === 'state' && event.to === 'gone')
-    info({ service, ...fields }, 'the gateway is out of the registry')
+    log.info({ service, ...fields }, 'the gateway is out of the registry')
 }
 
 interface LogLines {
