@@ -16,6 +16,9 @@ import { applyEdits } from './local-answer.ts'
 const LINGER_MS = 2000
 const LINGER_BYTES = 1024 * 1024
 
+/** A body up to this size goes out as one text with its headers; beyond it copying costs more than it saves. Bytes. */
+const ONE_WRITE_BYTES = 8192
+
 /** The client's side of one answer: head, body through transforms, end; over HTTP/1.1 or HTTP/2. */
 export class ClientAnswer {
   readonly #request: ClientRequest
@@ -24,8 +27,10 @@ export class ClientAnswer {
   readonly #deps: ProxyDeps
   /** Where the body is written: the client, or the first transform. */
   #out: Writable
-  /** Something of the body, or its end, came after the headers. */
-  #hasMoved = false
+  /** What comes now comes together with the headers. */
+  #isFresh = false
+  /** A first piece of body that waits for the end of its turn. */
+  #held: Buffer | undefined
   status = 0
   /** Of the body, before transforms. */
   bytesOut = 0
@@ -61,15 +66,25 @@ export class ClientAnswer {
   }
 
   /**
-   * Node keeps headers back until the first piece of body, so that both go out in one write. An event stream may
-   * be silent for long: what did not come together with the headers is not waited for.
+   * Headers and a short body that come together go out in one write. An event stream may be silent for long: what
+   * did not come together with the headers is not waited for.
    */
   flushSoon(): void {
     const response = this.#response
     if (isHttp2(response)) return
+    this.#isFresh = true
     queueMicrotask(() => {
-      if (!this.#hasMoved && !response.destroyed) response.flushHeaders()
+      if (!this.#isFresh || response.destroyed) return
+      if (this.#held === undefined) response.flushHeaders()
+      this.#release()
     })
+  }
+
+  #release(): void {
+    const held = this.#held
+    this.#isFresh = false
+    this.#held = undefined
+    if (held !== undefined) this.#out.write(held)
   }
 
   /** The body goes through these, in this order. */
@@ -94,8 +109,13 @@ export class ClientAnswer {
 
   /** False = wait for `onDrain`. */
   write(chunk: Buffer): boolean {
-    this.#hasMoved = true
     this.bytesOut += chunk.length
+    const isFirst = this.#isFresh && this.#held === undefined
+    if (isFirst && chunk.length <= ONE_WRITE_BYTES && this.#out === this.#response) {
+      this.#held = chunk
+      return true
+    }
+    if (this.#isFresh) this.#release()
     return this.#out.write(chunk)
   }
 
@@ -104,9 +124,13 @@ export class ClientAnswer {
   }
 
   end(trailers: Headers | undefined): void {
-    this.#hasMoved = true
     if (trailers !== undefined) this.#response.addTrailers(trailerObject(trailers))
-    this.#out.end()
+    const held = this.#held
+    this.#isFresh = false
+    this.#held = undefined
+    // Node joins texts, but writes a buffer apart from the headers: that takes a list of pieces and more memory.
+    if (held === undefined) this.#out.end()
+    else this.#out.end(held.toString('latin1'), 'latin1')
   }
 
   /**
