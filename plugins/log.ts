@@ -12,10 +12,38 @@ export interface LineSink {
   write(line: string): unknown
 }
 
-/** Text is put together in this process and written in pieces of about this size. Bytes. */
-const BUFFER_BYTES = 8192
-/** What waits in the buffer is written this often. ms. */
+/** Text is put together in this process and written in pieces of about this size. Characters. */
+const PIECE_LENGTH = 32 * 1024
+/** What waits to be written is written this often. ms. */
 const FLUSH_MS = 500
+
+/** Puts lines together: pino's destination measures all that it holds with each line, which costs more than the line. */
+export class LineBuffer implements LineSink {
+  readonly #sink: LineSink & { flushSync(): void }
+  #text = ''
+
+  constructor(sink: LineSink & { flushSync(): void }) {
+    this.#sink = sink
+  }
+
+  write(line: string): void {
+    this.#text += line
+    if (this.#text.length >= PIECE_LENGTH) this.flush()
+  }
+
+  /** Hands on what is there. */
+  flush(): void {
+    const text = this.#text
+    this.#text = ''
+    if (text !== '') this.#sink.write(text)
+  }
+
+  /** The same, and waits until it is written; pino calls it after a fatal line. */
+  flushSync(): void {
+    this.flush()
+    this.#sink.flushSync()
+  }
+}
 
 /** The two logs of the gateway on standard output: its own doing (pino), and one line a request. */
 export interface Logs {
@@ -28,21 +56,22 @@ export interface Logs {
 
 /** Logs to standard output, asynchronously. */
 export function createLogs(options: LogOptions, random: Random): Logs {
-  const destination = pino.destination({ dest: 1, sync: false, minLength: BUFFER_BYTES })
+  const destination = pino.destination({ dest: 1, sync: false })
   // The reader of the pipe may go away; the gateway goes on.
   destination.on('error', () => {})
-  const timer = setInterval(() => destination.flush(), FLUSH_MS)
+  const lines = new LineBuffer(destination)
+  const timer = setInterval(() => lines.flush(), FLUSH_MS)
   timer.unref()
   const base = { level: options.level, base: null, timestamp: () => `,"time":${Date.now()}` }
-  const log = pino(base, destination)
-  const access = options.access.enabled ? createAccessLog(options.access, destination, random) : () => {}
+  const log = pino(base, lines)
+  const access = options.access.enabled ? createAccessLog(options.access, lines, random) : () => {}
   return {
     log,
     access,
     flush() {
       clearInterval(timer)
       try {
-        destination.flushSync()
+        lines.flushSync()
       } catch {
         // Standard output is gone.
       }
@@ -51,7 +80,13 @@ export function createLogs(options: LogOptions, random: Random): Logs {
 }
 
 const quote = JSON.stringify
-const ms = (value: number): string => value.toFixed(2)
+
+/** Two decimals; `toFixed` takes three times as long. */
+function ms(value: number): string {
+  const hundredths = Math.round(value * 100)
+  const rest = hundredths % 100
+  return `${(hundredths - rest) / 100}.${rest < 10 ? '0' : ''}${rest}`
+}
 
 /** One line as JSON; put together by hand because it is made for each request. */
 export function accessLine(record: RequestRecord, withQuery: boolean): string {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { accessLine, createAccessLog } from '../../../plugins/log.ts'
+import { accessLine, createAccessLog, LineBuffer } from '../../../plugins/log.ts'
 import { aRecord } from '../../support/records.ts'
 
 test('an access log line is one line of JSON with what the request took', () => {
@@ -86,4 +86,31 @@ test('sampling leaves good answers out and never bad ones', () => {
   log(aRecord({ status: 503 }))
   log(aRecord({ outcome: 'client_gone', status: 499 }))
   expect(lines).toHaveLength(2)
+})
+
+test('times have two decimals', () => {
+  const line = accessLine({ ...aRecord(), totalMs: 12.046, upstreamMs: 1.999, filterMs: 0.3 }, false)
+  expect(line).toContain('"ms_total":12.05,"ms_upstream":2.00,"ms_filters":0.30,')
+})
+
+test('lines are written together, in order, and none is left when it is flushed', () => {
+  const pieces: string[] = []
+  let isSynced = false
+  const buffer = new LineBuffer({
+    write: (piece) => pieces.push(piece),
+    flushSync: () => {
+      isSynced = true
+    },
+  })
+  const lines = Array.from({ length: 1000 }, (_, i) => `${i} ${'x'.repeat(60)}\n`)
+  for (const line of lines) buffer.write(line)
+  expect(pieces).toHaveLength(1)
+  buffer.flush()
+  buffer.flush()
+  expect(pieces.join('')).toBe(lines.join(''))
+  expect(pieces).toHaveLength(2)
+  buffer.write('last\n')
+  buffer.flushSync()
+  expect(pieces.at(-1)).toBe('last\n')
+  expect(isSynced).toBe(true)
 })
