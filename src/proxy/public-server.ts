@@ -89,6 +89,8 @@ function createNodeServer(options: ListenerOptions): AnyServer {
     // `decide` refuses a missing Host itself, as a problem document.
     requireHostHeader: false,
     noDelay: true,
+    // A request that declares no body has no stream to be read, ended and closed.
+    optimizeEmptyRequests: true,
     // HTTP/2 in clear is not offered: a client that asks for it goes on in HTTP/1.1 (RFC 9110 §7.8). Not in a
     // list either: an instance that took it up would answer requests which nothing here has looked at.
     shouldUpgradeCallback: (request) => !OTHER_HTTP.test(request.headers.upgrade ?? ''),
