@@ -12,6 +12,9 @@ export const networkOption = () =>
     { error: 'write an address or a CIDR: 10.0.0.0/8, 2001:db8::/32' },
   )
 
+/** Answers remembered at a time. */
+const MAX_KNOWN = 4096
+
 /** A test whether an address is in one of the networks; IPv4-mapped IPv6 counts as IPv4. */
 export function createNetworkTest(networks: readonly string[]): (address: string) => boolean {
   const list = new BlockList()
@@ -21,9 +24,20 @@ export function createNetworkTest(networks: readonly string[]): (address: string
     if (bits === undefined) list.addAddress(address, family)
     else list.addSubnet(address, Number(bits), family)
   }
-  return (address) => {
+  const isListed = (address: string): boolean => {
     const plain = address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address
     const family = isIP(plain)
     return family !== 0 && list.check(plain, family === 6 ? 'ipv6' : 'ipv4')
+  }
+  // The same clients send again and again, and a list of Node is slow to ask.
+  const known = new Map<string, boolean>()
+  return (address) => {
+    let answer = known.get(address)
+    if (answer === undefined) {
+      answer = isListed(address)
+      if (known.size >= MAX_KNOWN) known.clear()
+      known.set(address, answer)
+    }
+    return answer
   }
 }
