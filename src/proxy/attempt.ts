@@ -52,10 +52,11 @@ export class Attempt implements Dispatcher.DispatchHandler {
   #held: Buffer[] | undefined
   #heldEnd: { readonly trailers: Headers | undefined } | undefined
 
-  constructor(upstream: LiveUpstream, owner: AttemptOwner) {
+  /** `now`: monotonic ms. */
+  constructor(upstream: LiveUpstream, owner: AttemptOwner, now: number) {
     this.upstream = upstream
     this.#owner = owner
-    this.startedAt = owner.clock.monotonic()
+    this.startedAt = now
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {

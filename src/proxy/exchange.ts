@@ -69,7 +69,7 @@ export interface Attempt {
 export interface ForwardResult {
   readonly outcome: Outcome
   /** Set when nothing was sent to the client yet: answer with this problem. */
-  readonly refuse?: { readonly code: ErrorCode; readonly retryAfterSeconds?: number }
+  readonly refuse?: { readonly code: ErrorCode; readonly retryAfterSeconds?: number } | undefined
   readonly attempts: readonly Attempt[]
   /** ms from the last try's start to its response headers. */
   readonly upstreamMs: number | undefined

@@ -6,6 +6,7 @@ import type { Outcome } from '../core/outcome.ts'
 import type { RetryPolicy, Timeouts } from '../core/route.ts'
 import { effectiveRetries, effectiveTimeouts } from '../routing/explain.ts'
 import { Attempt, type AttemptOwner } from './attempt.ts'
+import type { Deadline } from './deadlines.ts'
 import { dispatchTry } from './dispatch-try.ts'
 import type { Attempt as AttemptRecord, Exchange, ForwardResult, ResponseSink } from './exchange.ts'
 import type { LiveUpstream } from './live-upstream.ts'
@@ -75,7 +76,7 @@ class Forwarding implements AttemptOwner, BodyWatcher {
   #hasRetriedStale = false
   #budgetFrom: LiveUpstream | undefined
   #isSettled = false
-  #deadlineTimer: NodeJS.Timeout | undefined
+  #deadline: Deadline | undefined
   #tryTimer: NodeJS.Timeout | undefined
 
   constructor(
@@ -109,7 +110,8 @@ class Forwarding implements AttemptOwner, BodyWatcher {
     }
     signal.addEventListener('abort', this.#onClientGone, { once: true })
     if (this.#timeouts.totalMs > 0) {
-      this.#deadlineTimer = setTimeout(this.#onDeadline, this.#timeouts.totalMs)
+      const { deadlines } = this.#upstreams
+      this.#deadline = deadlines.begin(this.#timeouts.totalMs, this.#startedAt, this.#onDeadline)
     }
     if (body.kind === 'stream') {
       this.#source = new BodySource(body.stream, this.#retries.replayBytes, this.#timeouts.idleMs, this)
@@ -138,7 +140,9 @@ class Forwarding implements AttemptOwner, BodyWatcher {
   }
 
   #dispatch(upstream: LiveUpstream, needsNewSocket: boolean): void {
-    const attempt = new Attempt(upstream, this)
+    // The first try begins with the exchange: one look at the clock less.
+    const now = this.#attempts.length === 0 ? this.#startedAt : this.clock.monotonic()
+    const attempt = new Attempt(upstream, this, now)
     this.#current = attempt
     if (this.#attempts.length > 0) this.#beginSpan()
     this.#attempts.push(attempt)
@@ -333,7 +337,7 @@ class Forwarding implements AttemptOwner, BodyWatcher {
   #settle(outcome: Outcome, attempt?: Attempt, refuse?: ForwardResult['refuse']): void {
     if (this.#isSettled) return
     this.#isSettled = true
-    clearTimeout(this.#deadlineTimer)
+    if (this.#deadline !== undefined) this.#upstreams.deadlines.end(this.#deadline)
     clearTimeout(this.#tryTimer)
     this.#exchange.signal.removeEventListener('abort', this.#onClientGone)
     if (attempt !== undefined) {
@@ -349,7 +353,7 @@ class Forwarding implements AttemptOwner, BodyWatcher {
       upstreamMs: last?.headAt === undefined ? undefined : last.headAt - last.startedAt,
       bytesSent: body.kind === 'buffer' ? body.bytes.length : (this.#source?.bytesRead ?? 0),
       bytesReceived: last?.bytesReceived ?? 0,
-      ...(refuse === undefined ? {} : { refuse }),
+      refuse,
     }
     this.#source?.close()
     this.#resolve(result)

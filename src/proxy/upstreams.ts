@@ -2,6 +2,7 @@ import type { Clock, Random } from '../core/duration.ts'
 import { GatewayError } from '../core/errors.ts'
 import { hashText, maxEjected, pickInstance } from '../routing/balance.ts'
 import type { Service, Table } from '../routing/table.ts'
+import { Deadlines } from './deadlines.ts'
 import type { PickRequest, Upstream } from './exchange.ts'
 import { hashInput } from './hash-input.ts'
 import { Leaving, type LeavingEvent } from './leaving.ts'
@@ -32,6 +33,8 @@ export interface UpstreamsDeps {
  * `Instance.key`, so all of it outlives table swaps.
  */
 export class Upstreams {
+  /** Of the exchanges under way. */
+  readonly deadlines: Deadlines
   readonly #deps: UpstreamsDeps
   readonly #groups = new Map<string, Group>()
   readonly #leaving: Leaving
@@ -48,6 +51,7 @@ export class Upstreams {
         for (const listener of this.#leavingListeners) listener(event)
       },
     })
+    this.deadlines = new Deadlines(deps.clock)
   }
 
   /** Brings the live side in line with a new table. Unchanged instances are not touched. */
