@@ -22,10 +22,16 @@ function answerVerdict(
 
 /** What can be asked of single instances, and done to them. */
 export const instanceRoutes: AdminRoutes = (app) => {
-  app.get<{ Params: { service: string }; Querystring: { strict?: string } }>(
+  app.get<{ Params: { service: string }; Querystring: { strict?: string; instance?: string } }>(
     '/api/health/:service',
-    { schema: { tags: ['instances'], summary: 'Is a service healthy? For scripts', description: VERDICT } },
-    async (request, reply) => answerVerdict(app, request, reply, undefined),
+    {
+      schema: {
+        tags: ['instances'],
+        summary: 'Is a service, or one ?instance= of it, healthy? For scripts',
+        description: VERDICT,
+      },
+    },
+    async (request, reply) => answerVerdict(app, request, reply, request.query.instance),
   )
 
   app.get<{ Params: { service: string; instance: string }; Querystring: { strict?: string } }>(

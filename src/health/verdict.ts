@@ -1,5 +1,8 @@
 import type { HealthVerdict, InstanceView, RegistryView, ServiceView } from '../core/views.ts'
 
+/** Consul's check of the node itself. */
+const NODE_CHECK = 'serfHealth'
+
 /** What a verdict is made from. */
 export interface VerdictInput {
   readonly service: ServiceView | undefined
@@ -40,9 +43,13 @@ function judgeInstance(
     return { verdict: 'healthy', ...about, reason: `${state}: taken out on purpose` }
   }
   if (state !== 'critical') return { verdict: 'healthy', ...about, reason: `the registry says ${state}` }
-  const failed = one.checks
-    .filter((check) => check.state === 'critical')
-    .map(({ id, output }) => `${id}: ${output}`)
+  const critical = one.checks.filter((check) => check.state === 'critical')
+  const isNodeSilent = critical.some(({ id }) => id === NODE_CHECK)
+  // An agent that is gone takes the checks of its whole node along: nobody has looked at the instance since.
+  if (isNodeSilent && critical.every(({ id, expired }) => id === NODE_CHECK || expired === true)) {
+    return { ...unknown(`nothing is heard of its node ${one.node ?? ''}`.trimEnd()), ...about }
+  }
+  const failed = critical.map(({ id, output }) => `${id}: ${output}`)
   return { verdict: 'unhealthy', ...about, reason: failed.join('; ') || 'the registry says critical' }
 }
 

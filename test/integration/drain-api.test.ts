@@ -227,3 +227,25 @@ test('sluice drain: waits until nothing is under way, and undoes it', async () =
   expect(await sluice('no-such')).toMatchObject({ code: 1 })
   expect(await sluice('a', '--wait', 'long')).toMatchObject({ code: 2 })
 })
+
+test('health of one instance, by path and by query, as JSON and as one word', async () => {
+  const gateway = await gatewayWith({ yaml: EMBEDDED })
+  const check = { CheckID: 'beat-a', TTL: '1m', Status: 'passing' }
+  await agent(gateway, 'register', { ID: 'a', Name: 'shop', Port: await freePort(), Check: check })
+  await agent(gateway, 'register', { ID: 'b', Name: 'shop', Port: await freePort() })
+  await waitFor(async () => (await instances(gateway)).length === 2)
+  await fetch(`${gateway.adminUrl}/v1/agent/check/fail/beat-a?note=no%20database`, { method: 'PUT' })
+  await waitFor(async () => (await one(gateway, 'a'))?.state === 'critical')
+  const ask = async (path: string, accept = 'application/json') => {
+    const answer = await fetch(`${gateway.adminUrl}/api/health/${path}`, { headers: { accept } })
+    return [answer.status, await answer.text()] as const
+  }
+  for (const path of ['shop/a', 'shop?instance=a']) {
+    expect(await ask(path, 'text/plain')).toEqual([503, 'unhealthy\n'])
+    expect(JSON.parse((await ask(path))[1])).toMatchObject({ verdict: 'unhealthy', state: 'critical' })
+  }
+  expect(await ask('shop?instance=b', 'text/plain')).toEqual([200, 'healthy\n'])
+  expect(await ask('shop', 'text/plain')).toEqual([200, 'healthy\n'])
+  expect(await ask('shop?instance=nobody', 'text/plain')).toEqual([200, 'unknown\n'])
+  expect((await ask('shop?instance=nobody&strict=1', 'text/plain'))[0]).toBe(503)
+})

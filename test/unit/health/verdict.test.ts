@@ -55,6 +55,39 @@ test.each<[string, string, Partial<InstanceView>]>([
   ['one that drains', 'healthy', { state: 'draining', use: 'out' }],
   ['one in maintenance', 'healthy', { state: 'maintenance', use: 'out' }],
   ['one with a failed check', 'unhealthy', { state: 'critical', use: 'out' }],
+  [
+    'one whose node is silent',
+    'unknown',
+    {
+      state: 'critical',
+      use: 'out',
+      checks: [
+        { id: 'serfHealth', state: 'critical', output: 'Agent not live or unreachable', expired: true },
+        { id: 'service:shop-1', state: 'critical', output: 'TTL expired', expired: true },
+      ],
+    },
+  ],
+  [
+    'one whose check failed before its node fell silent',
+    'unhealthy',
+    {
+      state: 'critical',
+      use: 'out',
+      checks: [
+        { id: 'serfHealth', state: 'critical', output: 'Agent not live or unreachable', expired: true },
+        { id: 'service:shop-1', state: 'critical', output: 'no database' },
+      ],
+    },
+  ],
+  [
+    'one whose beats stopped while its node is heard',
+    'unhealthy',
+    {
+      state: 'critical',
+      use: 'out',
+      checks: [{ id: 'service:shop-1', state: 'critical', output: 'TTL expired', expired: true }],
+    },
+  ],
   ['one that refuses connections', 'unhealthy', { use: 'ejected', reason: 'refused' }],
   ['one that a guard holds', 'unknown', { use: 'reserve', reason: 'held: all vanished' }],
 ])('%s is %s', (_what, expected, instance) => {
