@@ -147,15 +147,14 @@ export class Registration extends EventEmitter<RegistrationEvents> {
 
   /** What does not depend on where the server will listen is told where the mistake was made. */
   #checkEarly(): void {
-    const { server, address, port } = this.#options
+    const { server, address = '' } = this.#options
     const { env } = process
-    serviceName(this.#options, env)
-    agentOptions(this.#options, env)
-    if (server === undefined && (givenPort(this.#options, env) ?? port) === undefined) {
+    const port = givenPort(this.#options, env)
+    if (server === undefined && port === undefined) {
       throw new GatewayError('GW_REGISTER_OPTIONS', 'port: is missing: give the server, or a port')
     }
-    const place = { address: address ?? '', port: givenPort(this.#options, env) ?? 1 }
-    resolveSettings(this.#options, env, place)
+    // Also names a missing service and an agent address that is none.
+    resolveSettings(this.#options, env, { address, port: port ?? 1 })
   }
 
   /** Where the server listens is known now. */
