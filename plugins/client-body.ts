@@ -20,6 +20,10 @@ export class ClientBody {
   readonly #options: ClientBodyOptions
   #wantsContinue: boolean
   #isOverLimit = false
+  /** What was read of it for filters. */
+  #read: Buffer[] = []
+  #readBytes = 0
+  #isWhole = false
 
   constructor(request: ClientRequest, response: ClientResponse, options: ClientBodyOptions) {
     this.#request = request
@@ -43,10 +47,14 @@ export class ClientBody {
     return this.#wantsContinue
   }
 
-  /** What goes upstream. `maxBytes` 0 = no limit; `buffered`: it was read already. */
-  source(maxBytes: number, buffered: Buffer | undefined): RequestBody {
-    if (buffered !== undefined) return { kind: 'buffer', bytes: buffered }
+  /** What goes upstream. `maxBytes` 0 = no limit. */
+  source(maxBytes: number): RequestBody {
+    if (this.#isWhole) return { kind: 'buffer', bytes: Buffer.concat(this.#read) }
     if (this.length === 0) return { kind: 'none' }
+    if (this.#readBytes > 0) {
+      this.#request.unshift(Buffer.concat(this.#read))
+      this.#read = []
+    }
     this.#continue()
     if (this.length !== undefined || maxBytes === 0) {
       return { kind: 'stream', stream: this.#request, length: this.length }
@@ -82,12 +90,20 @@ export class ClientBody {
   }
 
   /**
-   * The whole of it. Rejects with GW_REQUEST_BODY_TOO_LARGE beyond `limit` bytes, with GW_REQUEST_TIMEOUT after
-   * `idleMs` of silence (0 = never), with GW_UPSTREAM_RESET when the client leaves.
+   * Its beginning, until it is known whether more than `bytes` come; may be called again for more. Rejects with
+   * GW_REQUEST_TIMEOUT after `idleMs` of silence (0 = never), with GW_UPSTREAM_RESET when the client leaves.
    */
-  readWhole(limit: number, idleMs: number): Promise<Buffer> {
-    this.#continue()
-    return readBody(this.#request, limit, idleMs)
+  async read(bytes: number, idleMs: number): Promise<{ readonly bytes: Buffer; readonly isWhole: boolean }> {
+    if (!this.#isWhole && this.#readBytes <= bytes) {
+      this.#continue()
+      const chunks: Buffer[] = []
+      this.#isWhole = await readBody(this.#request, bytes - this.#readBytes, idleMs, chunks)
+      this.#read.push(...chunks)
+    }
+    const all = Buffer.concat(this.#read)
+    this.#read = [all]
+    this.#readBytes = all.length
+    return { bytes: all, isWhole: this.#isWhole }
   }
 
   /** A body that nobody reads would block the connection for the next request. */
@@ -96,18 +112,21 @@ export class ClientBody {
   }
 }
 
-function readBody(request: ClientRequest, limit: number, idleMs: number): Promise<Buffer> {
+/** Reads until the end (true) or until more than `bytes` came (false). */
+function readBody(request: ClientRequest, bytes: number, idleMs: number, chunks: Buffer[]): Promise<boolean> {
   return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
     let size = 0
     let timer: NodeJS.Timeout | undefined
     const stop = () => {
       clearTimeout(timer)
       request.off('data', onData).off('end', onEnd).off('close', onClose).off('error', onClose)
     }
-    const fail = (error: GatewayError) => {
+    const pause = () => {
       stop()
       request.pause()
+    }
+    const fail = (error: GatewayError) => {
+      pause()
       reject(error)
     }
     const arm = () => {
@@ -118,15 +137,18 @@ function readBody(request: ClientRequest, limit: number, idleMs: number): Promis
     const onData = (chunk: Buffer) => {
       arm()
       size += chunk.length
-      if (size > limit) fail(new GatewayError('GW_REQUEST_BODY_TOO_LARGE'))
-      else chunks.push(chunk)
+      chunks.push(chunk)
+      if (size <= bytes) return
+      pause()
+      resolve(false)
     }
     const onEnd = () => {
       stop()
-      resolve(Buffer.concat(chunks))
+      resolve(true)
     }
     const onClose = () => fail(new GatewayError('GW_UPSTREAM_RESET', 'the client left'))
     arm()
     request.on('data', onData).on('end', onEnd).on('close', onClose).on('error', onClose)
+    request.resume()
   })
 }

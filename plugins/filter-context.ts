@@ -1,13 +1,18 @@
-import type { FilterContext } from '../src/filters/filter.ts'
+import type { FilterFindings } from '../src/core/record.ts'
+import type { BodyNeed, FilterContext } from '../src/filters/filter.ts'
 import type { Routed } from '../src/routing/table.ts'
 import type { Intake } from './intake.ts'
 
-/** A request as filters see it. `contentLength`: undefined = unknown. `maxBodyBytes`: 0 = no limit. */
+/**
+ * A request as filters see it. `contentLength`: undefined = unknown. `maxBodyBytes`: 0 = no limit. `readBody`: only
+ * when there is a body and a filter that wants to see it.
+ */
 export function createFilterContext(
   intake: Intake,
   routed: Routed,
   contentLength: number | undefined,
   maxBodyBytes: number,
+  readBody?: (need: BodyNeed) => Promise<void>,
 ): FilterContext {
   const { requestId, method, scheme, httpVersion, clientIp, isTrustedPeer, headers } = intake
   return {
@@ -21,8 +26,28 @@ export function createFilterContext(
     headers,
     contentLength,
     body: undefined,
+    isBodyWhole: false,
+    principal: undefined,
+    ...(readBody === undefined ? {} : { readBody }),
     response: undefined,
     maxBodyBytes: maxBodyBytes === 0 ? undefined : maxBodyBytes,
     attributes: new Map(),
   }
 }
+
+/** What filters found out about a request, for its record. */
+export function filterFindings(ctx: FilterContext | undefined): FilterFindings {
+  if (ctx === undefined) return NOTHING
+  const { principal, attributes } = ctx
+  return {
+    principal: principal === undefined ? undefined : { id: principal.id, kind: principal.kind },
+    refusedBy: attributes.get('refusedBy') as string | undefined,
+    wouldRefuse: attributes.get('wouldRefuse') as readonly string[] | undefined,
+  }
+}
+
+const NOTHING: FilterFindings = Object.freeze({
+  principal: undefined,
+  refusedBy: undefined,
+  wouldRefuse: undefined,
+})

@@ -143,6 +143,14 @@ export function takeIn(request: ClientRequest, listener: Listener, deps: ProxyDe
   }
 }
 
+/** A client must not say what only a filter may; `x_user` is `x-user` to services that read headers as CGI does. */
+function dropOwned(headers: Headers, owned: ReadonlySet<string>): void {
+  if (owned.size === 0) return
+  for (const name of new Set(headers.names())) {
+    if (owned.has(name) || (name.includes('_') && owned.has(name.replaceAll('_', '-')))) headers.delete(name)
+  }
+}
+
 /**
  * Turns the received headers into those that go upstream: hop-by-hop ones gone, forwarding headers and trace
  * context written. Throws GW_REQUEST_MALFORMED.
@@ -150,6 +158,7 @@ export function takeIn(request: ClientRequest, listener: Listener, deps: ProxyDe
 export function prepareHeaders(intake: Intake, listener: Listener, deps: ProxyDeps): void {
   const { headers } = intake
   cleanRequestHeaders(headers, intake.httpVersion)
+  dropOwned(headers, deps.chains.ownedHeaders)
   setForwarded(headers, {
     peerIp: intake.peerIp,
     clientIp: intake.clientIp,

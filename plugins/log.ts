@@ -118,6 +118,11 @@ export function accessLine(record: RequestRecord, withQuery: boolean): string {
     }))
     line += `"tries":${quote(tries)},`
   }
+  if (record.principal !== undefined) {
+    line += `"principal":${quote(record.principal.id.slice(0, 256))},"auth":"${record.principal.kind}",`
+  }
+  if (record.refusedBy !== undefined) line += `"filter":${quote(record.refusedBy)},`
+  if (record.wouldRefuse !== undefined) line += `"would_refuse":${quote(record.wouldRefuse)},`
   if (record.isUpgrade) line += '"upgrade":true,'
   if (record.userAgent !== undefined) line += `"ua":${quote(record.userAgent.slice(0, 256))},`
   return `${line}"ip":${quote(record.clientIp)}}\n`
@@ -130,7 +135,7 @@ export function createAccessLog(
   random: Random,
 ): (record: RequestRecord) => void {
   return (record) => {
-    const isGood = record.outcome === 'ok' && record.status < 500
+    const isGood = record.outcome === 'ok' && record.status < 500 && record.wouldRefuse === undefined
     if (isGood && options.sample < 1 && random() >= options.sample) return
     sink.write(accessLine(record, options.query))
   }

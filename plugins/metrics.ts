@@ -2,6 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { ErrorCode } from '../src/core/errors.ts'
 import type { RequestRecord } from '../src/core/record.ts'
 import type { ServiceView, TablesView, TopologyView } from '../src/core/views.ts'
+import { FILTER_METRICS, type FilterMetric, type FilterMetrics } from '../src/filters/metrics.ts'
 import type { FilterVerdict } from '../src/filters/runner.ts'
 import { RequestMetrics } from './request-metrics.ts'
 
@@ -22,6 +23,8 @@ export interface MetricsDeps {
 export class Metrics {
   readonly #registry = new Registry()
   readonly #requests: RequestMetrics
+  /** What filters count by themselves. */
+  readonly filters: FilterMetrics
   readonly #deps: MetricsDeps
   readonly #maxSeries: number
   readonly #reloads: Counter
@@ -73,11 +76,34 @@ export class Metrics {
       'service',
       'kind',
     ])
+    this.filters = this.#createFilterMetrics()
     this.#addLive()
     collectDefaultMetrics({ register: this.#registry })
     new Gauge({ name: 'sluice_build_info', help: 'Always 1.', labelNames: ['version', 'node'], registers })
       .labels(deps.version, process.version)
       .set(1)
+  }
+
+  #createFilterMetrics(): FilterMetrics {
+    const registers = [this.#registry]
+    const [counters, gauges] = [new Map<string, Counter>(), new Map<string, Gauge>()]
+    for (const [name, { type, help, labels }] of Object.entries<FilterMetric>(FILTER_METRICS)) {
+      const options = { name, help, labelNames: [...labels], registers }
+      if (type === 'counter') counters.set(name, new Counter(options))
+      else gauges.set(name, new Gauge(options))
+    }
+    return {
+      count: (name, labels, by = 1) =>
+        counters
+          .get(name)
+          ?.labels(...labels)
+          .inc(by),
+      set: (name, labels, value) =>
+        gauges
+          .get(name)
+          ?.labels(...labels)
+          .set(value),
+    }
   }
 
   /** Counts one request that is over. */

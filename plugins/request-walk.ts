@@ -1,9 +1,9 @@
 import { type ErrorCode, errorEntry, errorText, GatewayError } from '../src/core/errors.ts'
 import type { Headers } from '../src/core/headers.ts'
 import type { Outcome } from '../src/core/outcome.ts'
-import type { FilterContext, FilterReply, ResponseContext } from '../src/filters/filter.ts'
+import type { BodyNeed, FilterContext, FilterReply, ResponseContext } from '../src/filters/filter.ts'
 import { type LocalAnswer, renderReply } from '../src/filters/reply.ts'
-import { type Chain, EMPTY_CHAIN, runInbound, runOutbound } from '../src/filters/runner.ts'
+import { type Chain, EMPTY_CHAIN, endChain, runInbound, runOutbound } from '../src/filters/runner.ts'
 import { type ClientRequest, type ClientResponse, declaredLength, isHttp2 } from '../src/proxy/client-side.ts'
 import type { ForwardResult, ResponseSink } from '../src/proxy/exchange.ts'
 import { forward } from '../src/proxy/forward.ts'
@@ -12,7 +12,7 @@ import type { Routed } from '../src/routing/table.ts'
 import { ClientAnswer } from './client-answer.ts'
 import { ClientBody } from './client-body.ts'
 import { ClientDeparture } from './client-departure.ts'
-import { createFilterContext } from './filter-context.ts'
+import { createFilterContext, filterFindings } from './filter-context.ts'
 import { type Intake, type Listener, type ProxyDeps, prepareHeaders, recordHead, takeIn } from './intake.ts'
 import { actionAnswer, applyEdits, problemAnswer } from './local-answer.ts'
 
@@ -34,6 +34,8 @@ export class RequestWalk implements ResponseSink {
   /** A local answer took the place of the upstream's. */
   #isReplaced = false
   #isRecorded = false
+  /** Inbound filters are at work, or wait. */
+  #isFiltering = false
 
   constructor(
     request: ClientRequest,
@@ -61,7 +63,10 @@ export class RequestWalk implements ResponseSink {
     const response = this.#response
     // Over HTTP/2 a cancelled stream is "finished", too.
     const isWhole = isHttp2(response) ? response.writableEnded : response.writableFinished
-    if (!isWhole) this.#departure.abort()
+    if (isWhole) return
+    this.#departure.abort()
+    // What a filter holds for this request must not wait for that filter.
+    if (this.#isFiltering) this.#record('client_gone', undefined)
   }
 
   start(): void {
@@ -87,40 +92,35 @@ export class RequestWalk implements ResponseSink {
     this.#chain = this.#deps.chains.chainFor(spec)
     const maxBodyBytes = spec.maxBodyBytes ?? this.#deps.limits.bodyBytes
     if (this.#chain !== EMPTY_CHAIN) {
-      this.#ctx = createFilterContext(this.#intake, routed, this.#body.length, maxBodyBytes)
+      const readsBody = this.#chain.needsBody && this.#body.length !== 0
+      const readBody = readsBody ? (need: BodyNeed) => this.#readBody(need) : undefined
+      this.#ctx = createFilterContext(this.#intake, routed, this.#body.length, maxBodyBytes, readBody)
     }
     if (maxBodyBytes > 0 && this.#body.length !== undefined && this.#body.length > maxBodyBytes) {
       this.#refuse('GW_REQUEST_BODY_TOO_LARGE')
       return
     }
-    if (this.#ctx === undefined) {
-      this.#act(routed, maxBodyBytes, undefined)
-    } else if (this.#chain.needsBodyBytes > 0 && this.#body.length !== 0) {
-      this.#bufferThenFilter(routed, this.#ctx, maxBodyBytes)
-    } else {
-      this.#filter(routed, this.#ctx)
-    }
+    if (this.#ctx === undefined) this.#act(routed, maxBodyBytes)
+    else this.#filter(routed, this.#ctx)
   }
 
-  #bufferThenFilter(routed: Routed, ctx: FilterContext, maxBodyBytes: number): void {
-    const { needsBodyBytes } = this.#chain
-    const limit = maxBodyBytes === 0 ? needsBodyBytes : Math.min(needsBodyBytes, maxBodyBytes)
-    if (this.#body.length !== undefined && this.#body.length > limit) {
-      this.#refuse('GW_REQUEST_BODY_TOO_LARGE')
-      return
-    }
-    this.#body.readWhole(limit, this.#deps.limits.idleTimeout).then(
-      (body) => {
-        this.#ctx = Object.assign(ctx, { body })
-        this.#filter(routed, ctx)
-      },
-      (thrown: unknown) => this.#fail(thrown),
-    )
+  /** For a filter: as much of the body as it wants to see. Throws GW_REQUEST_BODY_TOO_LARGE and what `read` throws. */
+  async #readBody({ maxBytes, whenLarger }: BodyNeed): Promise<void> {
+    const ctx = this.#ctx as FilterContext
+    const most = ctx.maxBodyBytes ?? Number.POSITIVE_INFINITY
+    const limit = whenLarger === 'refuse' ? Math.min(maxBytes, most) : most
+    if ((this.#body.length ?? 0) > limit) throw new GatewayError('GW_REQUEST_BODY_TOO_LARGE')
+    const { idleTimeout } = this.#deps.limits
+    const { bytes, isWhole } = await this.#body.read(Math.min(maxBytes, most), idleTimeout)
+    if (bytes.length > limit) throw new GatewayError('GW_REQUEST_BODY_TOO_LARGE')
+    ctx.body = bytes
+    ctx.isBodyWhole = isWhole
   }
 
   #filter(routed: Routed, ctx: FilterContext): void {
     const { clock } = this.#deps
     const before = clock.monotonic()
+    this.#isFiltering = true
     const verdict = runInbound(this.#chain, ctx)
     if (!(verdict instanceof Promise)) {
       this.#filterMs = clock.monotonic() - before
@@ -137,9 +137,11 @@ export class RequestWalk implements ResponseSink {
   }
 
   #filtered(routed: Routed, ctx: FilterContext, reply: FilterReply | undefined): void {
+    this.#isFiltering = false
+    if (this.#isRecorded) return
     try {
       if (reply === undefined) {
-        this.#act(routed, ctx.maxBodyBytes ?? 0, ctx.body)
+        this.#act(routed, ctx.maxBodyBytes ?? 0)
         return
       }
       const outcome = reply.code === undefined ? 'filter_refused' : errorEntry(reply.code).outcome
@@ -149,7 +151,7 @@ export class RequestWalk implements ResponseSink {
     }
   }
 
-  #act(routed: Routed, maxBodyBytes: number, buffered: Buffer | undefined): void {
+  #act(routed: Routed, maxBodyBytes: number): void {
     const { action, requestHeaders } = routed.route.spec
     if (action.kind !== 'proxy') {
       const outcome = action.kind === 'redirect' ? 'redirect' : 'fixed_response'
@@ -162,7 +164,7 @@ export class RequestWalk implements ResponseSink {
     }
     applyEdits(this.#intake.headers, requestHeaders)
     const { requestId, method, headers, clientHost, clientIp } = this.#intake
-    const body = this.#body.source(maxBodyBytes, buffered)
+    const body = this.#body.source(maxBodyBytes)
     void forward(
       {
         routed,
@@ -321,9 +323,12 @@ export class RequestWalk implements ResponseSink {
     this.#isRecorded = true
     const isGone = outcome === 'client_gone'
     const last = result?.attempts.at(-1)
+    const status = isGone ? 499 : this.#answer.status
+    const totalMs = this.#deps.clock.monotonic() - this.#intake.begunAt
     this.#deps.onRecord({
       ...recordHead(this.#intake),
-      status: isGone ? 499 : this.#answer.status,
+      ...filterFindings(this.#ctx),
+      status,
       outcome,
       code,
       instanceKey: last?.instance.key,
@@ -338,10 +343,14 @@ export class RequestWalk implements ResponseSink {
         })) ?? [],
       bytesIn: result?.bytesSent ?? 0,
       bytesOut: this.#answer.bytesOut,
-      totalMs: this.#deps.clock.monotonic() - this.#intake.begunAt,
+      totalMs,
       upstreamMs: result?.upstreamMs,
       filterMs: this.#filterMs,
       isUpgrade: false,
     })
+    if (this.#ctx !== undefined) {
+      const { upstreamMs, attempts } = result ?? { upstreamMs: undefined, attempts: [] }
+      endChain(this.#chain, this.#ctx, { outcome, status, totalMs, upstreamMs, attempts: attempts.length })
+    }
   }
 }

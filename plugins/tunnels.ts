@@ -1,8 +1,9 @@
 import type { Duplex } from 'node:stream'
 import { type ErrorCode, errorEntry, errorText, GatewayError } from '../src/core/errors.ts'
 import type { Outcome } from '../src/core/outcome.ts'
+import type { FilterContext } from '../src/filters/filter.ts'
 import { type LocalAnswer, renderReply } from '../src/filters/reply.ts'
-import { EMPTY_CHAIN, runInbound } from '../src/filters/runner.ts'
+import { type Chain, EMPTY_CHAIN, endChain, runInbound } from '../src/filters/runner.ts'
 import type { ClientRequest } from '../src/proxy/client-side.ts'
 import { FrameTracker, GOING_AWAY } from '../src/proxy/frame-tracker.ts'
 import type { Stream } from '../src/proxy/live-upstream.ts'
@@ -10,10 +11,17 @@ import { authorityOf } from '../src/proxy/transport.ts'
 import { openUpgrade, type UpgradeAnswer, type UpgradeResult } from '../src/proxy/tunnel.ts'
 import { effectiveTimeouts } from '../src/routing/explain.ts'
 import type { Routed } from '../src/routing/table.ts'
-import { createFilterContext } from './filter-context.ts'
+import { createFilterContext, filterFindings } from './filter-context.ts'
 import { type Intake, type Listener, type ProxyDeps, prepareHeaders, recordHead, takeIn } from './intake.ts'
 import { actionAnswer, applyEdits, problemAnswer } from './local-answer.ts'
 import { endSoon, headText, limitIdle, rawHead } from './tunnel-wire.ts'
+
+/** One upgrade on its way. */
+interface Passage {
+  readonly intake: Intake
+  /** Once it comes to filters. */
+  filtered?: { readonly chain: Chain; readonly ctx: FilterContext }
+}
 
 /** WebSockets and other upgrades: filters, pick, connect, the instance's answer unchanged, bytes both ways. */
 export class Tunnels {
@@ -46,48 +54,54 @@ export class Tunnels {
     socket.on('close', () => abort.abort())
     const protocol = request.headers.upgrade ?? ''
     const intake = takeIn(request, listener, this.#deps)
-    this.#walk(intake, protocol, socket, head, listener, abort.signal).catch((thrown: unknown) => {
+    const passage: Passage = { intake }
+    this.#walk(passage, protocol, socket, head, listener, abort.signal).catch((thrown: unknown) => {
       const code = thrown instanceof GatewayError ? thrown.code : 'GW_GATEWAY_INTERNAL'
       const isOurs = errorEntry(code).status >= 400
       if (!isOurs || code === 'GW_GATEWAY_INTERNAL') {
         this.#deps.log.warn({ requestId: intake.requestId, err: errorText(thrown) }, 'an upgrade failed')
       }
-      this.#refuse(intake, socket, isOurs ? code : 'GW_GATEWAY_INTERNAL')
+      this.#refuse(passage, socket, isOurs ? code : 'GW_GATEWAY_INTERNAL')
     })
   }
 
   async #walk(
-    intake: Intake,
+    passage: Passage,
     protocol: string,
     socket: Duplex,
     head: Buffer,
     listener: Listener,
     signal: AbortSignal,
   ): Promise<void> {
+    const { intake } = passage
     const { decision, headers } = intake
     if (decision.kind === 'refuse') {
-      this.#refuse(intake, socket, decision.code, decision.allow)
+      this.#refuse(passage, socket, decision.code, decision.allow)
       return
     }
     // A body before the switch would be taken for the new protocol's first bytes.
     if (headers.has('transfer-encoding') || (headers.get('content-length') ?? '0') !== '0') {
-      this.#refuse(intake, socket, 'GW_REQUEST_MALFORMED')
+      this.#refuse(passage, socket, 'GW_REQUEST_MALFORMED')
       return
     }
     prepareHeaders(intake, listener, this.#deps)
-    const refusal = await this.#filter(intake, decision)
+    const refusal = await this.#filter(passage, decision, signal)
+    if (signal.aborted) {
+      this.#record(passage, 499, 'client_gone', undefined)
+      return
+    }
     if (refusal !== undefined) {
-      this.#answer(intake, socket, refusal.answer, 'filter_refused', refusal.code)
+      this.#answer(passage, socket, refusal.answer, refusal.outcome, refusal.code)
       return
     }
     const { action, requestHeaders } = decision.route.spec
     if (action.kind !== 'proxy') {
       const outcome = action.kind === 'redirect' ? 'redirect' : 'fixed_response'
-      this.#answer(intake, socket, actionAnswer(action, decision, intake), outcome, undefined)
+      this.#answer(passage, socket, actionAnswer(action, decision, intake), outcome, undefined)
       return
     }
     if (decision.service === undefined) {
-      this.#refuse(intake, socket, 'GW_UPSTREAM_UNKNOWN_SERVICE')
+      this.#refuse(passage, socket, 'GW_UPSTREAM_UNKNOWN_SERVICE')
       return
     }
     applyEdits(headers, requestHeaders)
@@ -97,26 +111,34 @@ export class Tunnels {
       this.#deps.upstreams,
       this.#deps.clock,
     )
-    if (result.answer !== undefined) this.#connect(intake, decision, socket, head, result.answer, result)
-    else if (result.code === undefined) this.#record(intake, 499, result.outcome, undefined, result)
-    else this.#refuse(intake, socket, result.code, undefined, result)
+    if (result.answer !== undefined) this.#connect(passage, decision, socket, head, result.answer, result)
+    else if (result.code === undefined) this.#record(passage, 499, result.outcome, undefined, result)
+    else this.#refuse(passage, socket, result.code, undefined, result)
   }
 
   async #filter(
-    intake: Intake,
+    passage: Passage,
     routed: Routed,
-  ): Promise<{ answer: LocalAnswer; code: ErrorCode | undefined } | undefined> {
+    signal: AbortSignal,
+  ): Promise<{ answer: LocalAnswer; code: ErrorCode | undefined; outcome: Outcome } | undefined> {
+    const { intake } = passage
     const chain = this.#deps.chains.chainFor(routed.route.spec)
     if (chain === EMPTY_CHAIN) return undefined
     const ctx = createFilterContext(intake, routed, 0, 0)
+    passage.filtered = { chain, ctx }
+    // What a filter holds for this request must not wait for that filter.
+    const leave = () => this.#end(passage, 499, 'client_gone')
+    signal.addEventListener('abort', leave)
     const reply = await runInbound(chain, ctx)
-    return reply === undefined
-      ? undefined
-      : { answer: renderReply(reply, intake.requestId), code: reply.code }
+    signal.removeEventListener('abort', leave)
+    if (reply === undefined || signal.aborted) return undefined
+    const { code } = reply
+    const outcome = (code === undefined ? undefined : errorEntry(code).outcome) ?? 'filter_refused'
+    return { answer: renderReply(reply, intake.requestId), code, outcome }
   }
 
   #connect(
-    intake: Intake,
+    passage: Passage,
     routed: Routed,
     client: Duplex,
     head: Buffer,
@@ -132,7 +154,7 @@ export class Tunnels {
       this.#open.delete(tunnel)
       this.#deps.upstreams.detach(answer.upstream, tunnel)
       this.#deps.upstreams.end(answer.upstream)
-      this.#record(intake, response.statusCode ?? 0, outcome, undefined, result, counted)
+      this.#record(passage, response.statusCode ?? 0, outcome, undefined, result, counted)
     }
     const tunnel: Stream = {
       goAway: () => {
@@ -213,7 +235,7 @@ export class Tunnels {
   }
 
   #refuse(
-    intake: Intake,
+    passage: Passage,
     socket: Duplex,
     code: ErrorCode,
     allow?: readonly string[],
@@ -224,12 +246,12 @@ export class Tunnels {
       ...(allow === undefined ? {} : { allow }),
       ...(status === 503 ? { retryAfterSeconds: 2 } : {}),
     }
-    const answer = problemAnswer({ status, code }, intake.requestId, extra)
-    this.#answer(intake, socket, answer, result?.outcome ?? outcome ?? 'internal', code, result)
+    const answer = problemAnswer({ status, code }, passage.intake.requestId, extra)
+    this.#answer(passage, socket, answer, result?.outcome ?? outcome ?? 'internal', code, result)
   }
 
   #answer(
-    intake: Intake,
+    passage: Passage,
     socket: Duplex,
     { status, headers, body }: LocalAnswer,
     outcome: Outcome,
@@ -243,20 +265,31 @@ export class Tunnels {
     } else {
       socket.destroy()
     }
-    this.#record(intake, status, outcome, code, result, { in: 0, out: body.length })
+    this.#record(passage, status, outcome, code, result, { in: 0, out: body.length })
+  }
+
+  #end(passage: Passage, status: number, outcome: Outcome, result?: UpgradeResult): void {
+    if (passage.filtered === undefined) return
+    const { chain, ctx } = passage.filtered
+    const totalMs = this.#deps.clock.monotonic() - passage.intake.begunAt
+    const tries = result?.tries ?? []
+    const upstreamMs = tries.at(-1)?.ms
+    endChain(chain, ctx, { outcome, status, totalMs, upstreamMs, attempts: tries.length })
   }
 
   #record(
-    intake: Intake,
+    passage: Passage,
     status: number,
     outcome: Outcome,
     code: ErrorCode | undefined,
     result?: UpgradeResult,
     counted: { in: number; out: number } = { in: 0, out: 0 },
   ): void {
+    const { intake } = passage
     const last = result?.tries.at(-1)
     this.#deps.onRecord({
       ...recordHead(intake),
+      ...filterFindings(passage.filtered?.ctx),
       status,
       outcome,
       code,
@@ -277,5 +310,6 @@ export class Tunnels {
       filterMs: 0,
       isUpgrade: true,
     })
+    this.#end(passage, status, outcome, result)
   }
 }

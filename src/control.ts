@@ -24,6 +24,8 @@ export interface ControlDeps {
   declaredRoutes(state: RegistryState): { routes: readonly RouteSpec[]; problems: readonly string[] }
   /** Throws when a filter's options are wrong. */
   validateFilters(spec: RouteSpec): void
+  /** Waits until the filters can do their work; undefined = they can. */
+  prepareFilters?(spec: RouteSpec): Promise<void> | undefined
   /** Runs in the same tick as the swap, just before it. */
   beforeSwap(table: Table): void
   readonly store: TableStore
@@ -189,7 +191,8 @@ export class ControlPlane {
       const previous = store.current()
       if (config !== this.#validated) await this.#validate(config)
       this.#validated = config
-      const declaredRoutes = declared.routes.filter((spec) => this.#isValidDeclared(spec))
+      const declaredRoutes: RouteSpec[] = []
+      for (const spec of declared.routes) if (await this.#isValidDeclared(spec)) declaredRoutes.push(spec)
       const table = await compileTable({
         config,
         declared: declaredRoutes,
@@ -223,14 +226,18 @@ export class ControlPlane {
     const slicer = createSlicer()
     for (const spec of config.routes) {
       this.#deps.validateFilters(spec)
+      const ready = this.#deps.prepareFilters?.(spec)
+      if (ready !== undefined) await ready
       await slicer.pause()
     }
   }
 
   /** One service's bad declaration must not stop everybody's table: it alone is dropped. */
-  #isValidDeclared(spec: RouteSpec): boolean {
+  async #isValidDeclared(spec: RouteSpec): Promise<boolean> {
     try {
       this.#deps.validateFilters(spec)
+      const ready = this.#deps.prepareFilters?.(spec)
+      if (ready !== undefined) await ready
       return true
     } catch (thrown) {
       this.#deps.log.error(

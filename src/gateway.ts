@@ -14,6 +14,8 @@ import { startSelfRegistration } from './self-registration.ts'
 const FIRST_ANSWER_MS = 5000
 /** The same when a snapshot from disk can stand in. ms. */
 const FIRST_ANSWER_WITH_SNAPSHOT_MS = 1000
+/** Filters that no table uses any more are looked for this often. ms. */
+const SWEEP_MS = 30_000
 /** How long the demo waits for its instances. ms. */
 const EXPECT_INSTANCES_MS = 10_000
 
@@ -43,6 +45,7 @@ export class Gateway {
   readonly #admin: AdminServer
   readonly #watchAbort = new AbortController()
   #self: Lease | undefined
+  #sweeper: NodeJS.Timeout | undefined
   #adminUrl = ''
   #watching: Promise<void> = Promise.resolve()
 
@@ -76,15 +79,17 @@ export class Gateway {
    */
   async start(hooks: StartHooks = {}): Promise<StartReport> {
     const { admin } = this.#config
-    const { supervisor, life, control, listeners, events } = this.#parts
+    const { supervisor, life, control, listeners, events, resources } = this.#parts
     const port = await this.#admin.listen()
     this.#adminUrl = urlOf(admin.tls === undefined ? 'http' : 'https', splitAddress(admin.address).host, port)
     await this.#restore()
     supervisor.start()
+    await resources.start()
     hooks.beforeFirstTable?.(this)
     await supervisor.answered(life.hasSnapshot ? FIRST_ANSWER_WITH_SNAPSHOT_MS : FIRST_ANSWER_MS)
     await this.#expectInstances(hooks.expectInstances ?? 0)
     await control.start('start')
+    this.#sweepFilters()
     await listeners.listen()
     life.state = 'ready'
     events.publish('state', { state: 'ready' })
@@ -96,6 +101,13 @@ export class Gateway {
       { readAt: control.config.readAt },
     )
     return this.#report()
+  }
+
+  #sweepFilters(): void {
+    const { chains, store } = this.#parts
+    const specs = () => [...(store.current()?.routes.values() ?? [])].map(({ spec }) => spec)
+    this.#sweeper = setInterval(() => chains.sweep(specs()), SWEEP_MS)
+    this.#sweeper.unref()
   }
 
   async #restore(): Promise<void> {
@@ -194,13 +206,16 @@ export class Gateway {
   }
 
   async #stop(): Promise<void> {
-    const { supervisor, snapshot, upstreams, loader } = this.#parts
+    const { supervisor, snapshot, upstreams, loader, chains, resources } = this.#parts
     this.#watchAbort.abort()
     await this.#watching
     await loader.close()
     await supervisor.stop()
     await snapshot?.flush()
     await upstreams.close()
+    clearInterval(this.#sweeper)
+    chains.close()
+    await resources.close()
     await this.#admin.close()
   }
 

@@ -4,6 +4,7 @@ import { Metrics } from '../plugins/metrics.ts'
 import { createProxy, type DataPath } from '../plugins/proxy.ts'
 import { type AdminParts, tablesOf, topologyOf } from './admin-context.ts'
 import type { LoadedConfig } from './config/load.ts'
+import { watchFiles } from './config/watch.ts'
 import type { ConfigLoader } from './config-loader.ts'
 import { ControlPlane } from './control.ts'
 import { type Clock, type Random, systemClock } from './core/duration.ts'
@@ -12,8 +13,10 @@ import type { Instance } from './core/types.ts'
 import type { GatewayState } from './core/views.ts'
 import { DrainControl } from './drain-control.ts'
 import { DrainMarks } from './drain-marks.ts'
+import { createFilterResources, type ResourceSet } from './filter-resources.ts'
 import { FILTERS } from './filters/list.ts'
-import { createChains } from './filters/runner.ts'
+import type { FilterMetrics } from './filters/metrics.ts'
+import { type Chains, createChains } from './filters/runner.ts'
 import { publishInstanceEvents } from './instance-events.ts'
 import { Listeners } from './listeners.ts'
 import { createProviders } from './providers.ts'
@@ -49,6 +52,8 @@ export interface Parts extends AdminParts {
   readonly clock: Clock
   readonly random: Random
   readonly logs: Logs
+  readonly chains: Chains
+  readonly resources: ResourceSet
   readonly dataPath: DataPath
   readonly listeners: Listeners
   readonly supervisor: Supervisor
@@ -110,10 +115,28 @@ export function createParts(options: GatewayOptions): Parts {
   const store = new TableStore(clock.now)
   const marks = new DrainMarks()
   const review = () => marks.review(reducer.state(), () => staticInstances(store.current()))
-  const chains = createChains(FILTERS, {
+  const environment = {
     clock,
     random,
     log,
+    event: (data: Readonly<Record<string, unknown>>) => events.publish('filter', data),
+    metrics: {
+      count: (...args: Parameters<FilterMetrics['count']>) => metrics.filters.count(...args),
+      set: (...args: Parameters<FilterMetrics['set']>) => metrics.filters.set(...args),
+    },
+    isCheck: false,
+  }
+  const resources = createFilterResources(config, environment)
+  const chains = createChains(FILTERS, {
+    ...environment,
+    resources,
+    watchFiles: (paths, onChange, signal) =>
+      watchFiles(
+        () => paths,
+        () => [],
+        async () => onChange(),
+        signal,
+      ),
     onTiming: (name, ms) => metrics.filterTiming(name, ms),
     onVerdict: (name, verdict) => metrics.filterVerdict(name, verdict),
   })
@@ -146,6 +169,7 @@ export function createParts(options: GatewayOptions): Parts {
     drains: () => marks.reasons,
     declaredRoutes: createDeclaredRoutes(config.declaredRoutes),
     validateFilters: (spec) => chains.validate(spec),
+    prepareFilters: (spec) => chains.prepare(spec),
     beforeSwap: (table) => upstreams.sync(table),
     store,
     clock,
@@ -187,6 +211,8 @@ export function createParts(options: GatewayOptions): Parts {
     startedAt: Date.now(),
     configFile: options.config.files[0] as string,
     store,
+    chains,
+    resources,
     upstreams,
     reducer,
     control,

@@ -104,7 +104,8 @@ ${part(true)}
 ${part(false)}
 ## Filters
 
-Each may also have \`onError: closed\` (refuse when the filter itself fails; the default) or \`onError: open\`.
+Each may also have \`onError: closed\` (refuse when the filter itself fails; the default) or \`onError: open\`, and
+\`mode: dryRun\` (count and log what it would have refused, do nothing; default \`enforce\`).
 
 ${filterParts.join('\n')}`
 }

@@ -34,6 +34,7 @@ function filterAlternatives(): JsonSchema[] {
       properties: {
         type: { const: name },
         onError: { enum: ['closed', 'open'], description: filterDefinition.shape.onError.description ?? '' },
+        mode: { enum: ['enforce', 'dryRun'], description: filterDefinition.shape.mode.description ?? '' },
         ...own.properties,
       },
       required: ['type', ...(own.required ?? [])],

@@ -7,7 +7,9 @@ import {
 } from '../config/load.ts'
 import { systemClock } from '../core/duration.ts'
 import { errorText, GatewayError } from '../core/errors.ts'
+import { createFilterResources } from '../filter-resources.ts'
 import { FILTERS, filterSchemas } from '../filters/list.ts'
+import { NO_METRICS } from '../filters/metrics.ts'
 import { createChains } from '../filters/runner.ts'
 import { compileTable } from '../routing/compile.ts'
 import { lintTable } from '../routing/lint.ts'
@@ -18,12 +20,25 @@ const EMPTY_REGISTRY = { services: new Map(), problems: [] }
 
 /** A table of the files alone: no registry is asked, so services have only their static instances. */
 export async function compileOffline(loaded: LoadedConfig): Promise<Table> {
-  const chains = createChains(FILTERS, {
+  const environment = {
     clock: systemClock,
     random: Math.random,
     log: { info: () => {}, warn: () => {} },
-  })
-  for (const route of loaded.dynamic.routes) chains.validate(route)
+    event: () => {},
+    metrics: NO_METRICS,
+    isCheck: true,
+  }
+  const resources = createFilterResources(loaded.static, environment)
+  const chains = createChains(FILTERS, { ...environment, resources, watchFiles: async () => {} })
+  try {
+    for (const route of loaded.dynamic.routes) {
+      chains.validate(route)
+      await chains.prepare(route)
+    }
+  } finally {
+    chains.close()
+    await resources.close()
+  }
   return compileTable({
     config: loaded.dynamic,
     declared: [],

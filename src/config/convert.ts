@@ -136,8 +136,15 @@ function toAction(input: RouteInput): RouteAction {
 
 /** A named or inline filter. */
 export function toFilter(name: string, input: FilterInput, source: string): FilterSpec {
-  const { type, onError, ...options } = input
-  return { name, type, options, source, ...(onError === undefined ? {} : { onError }) }
+  const { type, onError, mode, ...options } = input
+  return {
+    name,
+    type,
+    options,
+    source,
+    ...(onError === undefined ? {} : { onError }),
+    ...(mode === undefined ? {} : { mode }),
+  }
 }
 
 /** A route with its filters looked up already. */

@@ -154,7 +154,7 @@ function checkFilter(
     problems.push(part.document.problem([...path, 'type'], `unknown filter type "${input.type}"`, fix))
     return
   }
-  const { type: _type, onError: _onError, ...options } = input
+  const { type: _type, onError: _onError, mode: _mode, ...options } = input
   const result = schema.safeParse(options, { reportInput: true })
   if (!result.success) problems.push(...part.document.fromIssues(schema, result.error.issues, path))
 }

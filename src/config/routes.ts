@@ -117,6 +117,12 @@ export const filterDefinition = z
       .describe(
         'When the filter itself fails: closed = refuse the request (500), open = go on. Default: as the filter declares.',
       ),
+    mode: z
+      .enum(['enforce', 'dryRun'])
+      .optional()
+      .describe(
+        'dryRun = work on a copy of the request: what it would have refused is counted and logged, nothing is done. Default enforce.',
+      ),
   })
   .describe('A filter and its options.')
 

@@ -18,16 +18,18 @@ export interface WatchOptions {
   readonly readAt?: number
 }
 
-async function fingerprint(files: readonly string[], folder: string): Promise<string> {
+async function fingerprint(files: readonly string[], folders: readonly string[]): Promise<string> {
   const parts: string[] = []
   const all = new Set(files)
-  try {
-    const names = (await readdir(join(folder, 'routes.d'))).filter((name) => !name.startsWith('.')).sort()
-    parts.push(...names)
-    // Also those that were never taken: mending a file that was wrong from the start is a change.
-    for (const name of names) all.add(join(folder, 'routes.d', name))
-  } catch {
-    parts.push('no routes.d')
+  for (const folder of folders) {
+    try {
+      const names = (await readdir(folder)).filter((name) => !name.startsWith('.')).sort()
+      parts.push(...names)
+      // Also those that were never taken: mending a file that was wrong from the start is a change.
+      for (const name of names) all.add(join(folder, name))
+    } catch {
+      parts.push('no such folder')
+    }
   }
   for (const file of all) {
     try {
@@ -39,26 +41,38 @@ async function fingerprint(files: readonly string[], folder: string): Promise<st
   return parts.join('\n')
 }
 
-/** Whether a file, or the list of those in routes.d, may be newer than what was read. */
-async function hasChangedSince(readAt: number, files: readonly string[]): Promise<boolean> {
-  const folder = join(dirname(files[0] ?? '.'), 'routes.d')
-  for (const path of [...files, folder]) {
+/** Whether a file, or the list of those in a folder, may be newer than what was read. */
+async function hasChangedSince(readAt: number, paths: readonly string[]): Promise<boolean> {
+  for (const path of paths) {
     try {
       if ((await stat(path)).ctimeMs >= readAt - CLOCK_SLACK_MS) return true
     } catch {
-      // There is no routes.d, or a file just went: the poll sees it.
+      // There is no such folder, or a file just went: the poll sees it.
     }
   }
   return false
 }
 
-/**
- * Calls `onChange` when the content of one of the files changed, or a file came to or left `routes.d` beside
- * the first. Watches folders, not files: editors, Kubernetes and configuration tools replace files by renaming.
- * The next change is looked for when `onChange` is done. Resolves when the signal aborts; never rejects.
- */
-export async function watchConfig(
+/** `watchFiles` for the main file, first of the list, all others, and `routes.d` beside it. */
+export function watchConfig(
   getFiles: () => readonly string[],
+  onChange: () => Promise<unknown>,
+  signal: AbortSignal,
+  options: WatchOptions = {},
+): Promise<void> {
+  const getFolders = () => [join(dirname(getFiles()[0] ?? '.'), 'routes.d')]
+  return watchFiles(getFiles, getFolders, onChange, signal, options)
+}
+
+/**
+ * Calls `onChange` when the content of one of the files changed, or a file came to or left one of the folders.
+ * Watches folders, not files: editors, Kubernetes and configuration tools replace files by renaming.
+ * The next change is looked for when `onChange` is done, which must not reject. Resolves when the signal aborts;
+ * never rejects.
+ */
+export async function watchFiles(
+  getFiles: () => readonly string[],
+  getFolders: () => readonly string[],
   onChange: () => Promise<unknown>,
   signal: AbortSignal,
   options: WatchOptions = {},
@@ -67,9 +81,8 @@ export async function watchConfig(
   const watchers = new Map<string, FSWatcher>()
   let wake = new AbortController()
   const sync = () => {
-    const files = getFiles()
-    const main = dirname(files[0] ?? '.')
-    const folders = new Set([main, join(main, 'routes.d'), ...files.map((file) => dirname(file))])
+    const listed = getFolders()
+    const folders = new Set([...getFiles(), ...listed].map((path) => dirname(path)).concat(listed))
     for (const [folder, watcher] of watchers) {
       if (folders.has(folder)) continue
       watcher.close()
@@ -88,11 +101,11 @@ export async function watchConfig(
         // Not there (yet): the poll sees it come.
       }
     }
-    return main
+    return listed
   }
 
   let last = await fingerprint(getFiles(), sync())
-  if (await hasChangedSince(options.readAt ?? Date.now(), getFiles())) await onChange()
+  if (await hasChangedSince(options.readAt ?? Date.now(), [...getFiles(), ...getFolders()])) await onChange()
   while (!signal.aborted) {
     await sleep(pollMs, AbortSignal.any([signal, wake.signal]))
     if (signal.aborted) break

@@ -1,5 +1,6 @@
 import type { ErrorCode } from './errors.ts'
 import type { Outcome } from './outcome.ts'
+import type { Principal } from './principal.ts'
 
 /** One try of a request at one instance. */
 export interface AttemptRecord {
@@ -9,8 +10,17 @@ export interface AttemptRecord {
   readonly ms: number
 }
 
+/** What filters found out about a request. */
+export interface FilterFindings {
+  readonly principal: Pick<Principal, 'id' | 'kind'> | undefined
+  /** Name of the filter that refused it. */
+  readonly refusedBy: string | undefined
+  /** Names of the filters in dry run that would have refused it. */
+  readonly wouldRefuse: readonly string[] | undefined
+}
+
 /** Everything that is logged and counted of one request; made once, when it is over. Times in ms. */
-export interface RequestRecord {
+export interface RequestRecord extends FilterFindings {
   readonly requestId: string
   readonly traceId: string
   /** ms since the epoch. */

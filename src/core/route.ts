@@ -96,6 +96,8 @@ export interface FilterSpec {
   readonly options: Readonly<Record<string, unknown>>
   /** Overrides the filter's own declaration of what happens when it throws. */
   readonly onError?: 'open' | 'closed'
+  /** Default `enforce`. */
+  readonly mode?: 'enforce' | 'dryRun'
   /** Where it is declared: `file:line:column`. */
   readonly source: string
 }

@@ -177,7 +177,7 @@ export interface GatewayEvent {
   /** 1, 2, 3 … in this process. */
   readonly id: number
   readonly at: number
-  readonly type: 'table' | 'rejected' | 'ejection' | 'registry' | 'state' | 'instance'
+  readonly type: 'table' | 'rejected' | 'ejection' | 'registry' | 'state' | 'instance' | 'filter'
   readonly data: Readonly<Record<string, unknown>>
 }
 

@@ -1,7 +1,7 @@
-import { z } from 'zod'
 import { errorText, GatewayError } from '../core/errors.ts'
 import type { FilterSpec, RouteSpec } from '../core/route.ts'
-import type { FilterDefinition, FilterDeps, FilterHandlers } from './filter.ts'
+import type { FilterDefinition, FilterHandlers } from './filter.ts'
+import { type FilterEnvironment, type FilterInstance, FilterInstances, invalidFilter } from './instances.ts'
 
 /** What the gateway wants to hear of the filters. Called on the request path: must be cheap and not throw. */
 export interface FilterMonitor {
@@ -10,10 +10,13 @@ export interface FilterMonitor {
   onVerdict?(name: string, verdict: FilterVerdict): void
 }
 
-/** `refused`: replied itself. `error_open` / `error_closed`: it threw and the request went on / did not. */
-export type FilterVerdict = 'refused' | 'error_open' | 'error_closed'
+/**
+ * `refused`: replied itself. `error_open` / `error_closed`: it threw and the request went on / did not.
+ * `would_refuse`: in a dry run, replied or failed closed.
+ */
+export type FilterVerdict = 'refused' | 'error_open' | 'error_closed' | 'would_refuse'
 
-export interface ChainDeps extends FilterDeps, FilterMonitor {}
+export interface ChainDeps extends FilterEnvironment, FilterMonitor {}
 
 /** One filter at its place in a route. */
 export interface ChainEntry {
@@ -21,6 +24,8 @@ export interface ChainEntry {
   readonly name: string
   readonly type: string
   readonly onError: 'open' | 'closed'
+  /** `dryRun`: works on a copy of the request, its verdict is only counted. */
+  readonly mode: 'enforce' | 'dryRun'
   readonly handlers: FilterHandlers
 }
 
@@ -28,10 +33,12 @@ export interface ChainEntry {
 export interface Chain {
   readonly names: readonly string[]
   readonly entries: readonly ChainEntry[]
-  /** The server buffers the body up to this size before inbound filters run. Bytes; 0 = no filter wants it. */
-  readonly needsBodyBytes: number
+  /** A filter looks at the body. */
+  readonly needsBody: boolean
   readonly hasInbound: boolean
   readonly hasOutbound: boolean
+  /** A filter wants to know how requests end. */
+  readonly hasDone: boolean
   readonly deps: ChainDeps | undefined
   /** Requests seen, for sampling. */
   ticks: number
@@ -43,115 +50,146 @@ export interface Chains {
   chainFor(spec: RouteSpec): Chain
   /** Throws `GW_CONFIG_INVALID` with source and path of every wrong option of the route's filters. */
   validate(spec: RouteSpec): void
+  /**
+   * The same, and waits until the filters can do their work. Undefined = nothing to wait for. Rejects with
+   * `GW_CONFIG_INVALID`.
+   */
+  prepare(spec: RouteSpec): Promise<void> | undefined
+  /** Request headers that only filters may set; lower case. */
+  readonly ownedHeaders: ReadonlySet<string>
+  /** Closes filters that these routes, those in force, have not used for a while. To be called now and then. */
+  sweep(routes: Iterable<RouteSpec>): void
+  /** Ends what filters have running. */
+  close(): void
 }
 
 /** The chain of every route without filters. */
 export const EMPTY_CHAIN: Chain = Object.freeze({
   names: [],
   entries: [],
-  needsBodyBytes: 0,
+  needsBody: false,
   hasInbound: false,
   hasOutbound: false,
+  hasDone: false,
   deps: undefined,
   ticks: 0,
 })
 
-/**
- * A filter instance is shared by all places of equal type and options, over tables: what it counts survives an
- * edit of the rest of the configuration. It is collected once no table in memory uses it any more.
- */
+interface Built {
+  readonly chain: Chain
+  readonly instances: readonly FilterInstance[]
+}
+
+/** Chains over one set of filter instances; see `FilterInstances`. */
 export function createChains(definitions: readonly FilterDefinition[], deps: ChainDeps): Chains {
   const byType = new Map(definitions.map((definition) => [definition.name, definition]))
-  const chains = new WeakMap<RouteSpec, Chain>()
-  const instances = new Map<string, WeakRef<FilterHandlers>>()
-  const collected = new FinalizationRegistry<string>((key) => {
-    if (instances.get(key)?.deref() === undefined) instances.delete(key)
-  })
+  const instances = new FilterInstances(deps)
+  const built = new WeakMap<RouteSpec, Built>()
 
-  function instanceOf(definition: FilterDefinition, spec: FilterSpec): FilterHandlers {
-    const key = canonicalJson({ type: spec.type, options: spec.options })
-    const existing = instances.get(key)?.deref()
-    if (existing !== undefined) return existing
-    const handlers = definition.create(checkOptions(definition, spec), deps)
-    instances.set(key, new WeakRef(handlers))
-    collected.register(handlers, key)
-    return handlers
-  }
-
-  function entryOf(spec: FilterSpec): ChainEntry {
-    const definition = byType.get(spec.type)
+  function entryOf(spec: FilterSpec): { entry: ChainEntry; instance: FilterInstance } {
+    const { name, type, mode = 'enforce' } = spec
+    const definition = byType.get(type)
     if (definition === undefined) {
       const known = [...byType.keys()].join(', ')
-      throw invalid(spec, [`type: no filter of type "${spec.type}"; there are: ${known}`])
+      throw invalidFilter(spec, [`type: no filter of type "${type}"; there are: ${known}`])
     }
     const onError = spec.onError ?? definition.onError ?? 'closed'
     try {
-      return { name: spec.name, type: spec.type, onError, handlers: instanceOf(definition, spec) }
+      const instance = instances.get(definition, spec)
+      return { entry: { name, type, onError, mode, handlers: instance.handlers }, instance }
     } catch (error) {
-      if (error instanceof GatewayError && error.code === 'GW_CONFIG_INVALID') throw error
-      throw invalid(spec, [errorText(error)], error)
+      throw isAboutFilter(error, spec) ? error : invalidFilter(spec, [errorText(error)], error)
     }
   }
 
-  function chainFor(spec: RouteSpec): Chain {
-    if (spec.filters.length === 0) return EMPTY_CHAIN
-    const existing = chains.get(spec)
-    if (existing !== undefined) return existing
-    const entries = collectEntries(spec, entryOf)
+  function build(spec: RouteSpec): Built {
+    const parts = collectProblems(spec.filters, entryOf)
+    const entries = parts.map(({ entry }) => entry)
+    const has = (handler: keyof FilterHandlers) =>
+      entries.some(({ handlers }) => handlers[handler] !== undefined)
     const chain: Chain = {
-      names: entries.map((entry) => entry.name),
+      names: entries.map(({ name }) => name),
       entries,
-      needsBodyBytes: Math.max(0, ...entries.map(({ type }) => byType.get(type)?.needsBody?.maxBytes ?? 0)),
-      hasInbound: entries.some(({ handlers }) => handlers.inbound !== undefined),
-      hasOutbound: entries.some(({ handlers }) => handlers.outbound !== undefined),
+      needsBody: has('needsBody'),
+      hasInbound: has('inbound'),
+      hasOutbound: has('outbound'),
+      hasDone: has('done'),
       deps,
       ticks: 0,
     }
-    chains.set(spec, chain)
-    return chain
+    const result = { chain, instances: parts.map(({ instance }) => instance) }
+    built.set(spec, result)
+    return result
   }
 
-  return { chainFor, validate: (spec) => void chainFor(spec) }
+  /** A route that comes back after a while may find its filters closed. */
+  function current(spec: RouteSpec): Built {
+    const existing = built.get(spec)
+    if (existing === undefined || existing.instances.some(({ isClosed }) => isClosed)) return build(spec)
+    return existing
+  }
+
+  async function prepareAll(spec: RouteSpec, pending: readonly (Promise<void> | undefined)[]): Promise<void> {
+    const results = await Promise.allSettled(pending)
+    const problems: GatewayError[] = []
+    results.forEach((result, index) => {
+      if (result.status === 'fulfilled') return
+      const filter = spec.filters[index] as FilterSpec
+      problems.push(invalidFilter(filter, errorText(result.reason).split('\n'), result.reason))
+    })
+    throwAll(problems)
+  }
+
+  return {
+    chainFor: (spec) =>
+      spec.filters.length === 0 ? EMPTY_CHAIN : (built.get(spec)?.chain ?? build(spec).chain),
+    validate(spec) {
+      if (spec.filters.length > 0) current(spec)
+    },
+    prepare(spec) {
+      if (spec.filters.length === 0) return undefined
+      const pending = current(spec).instances.map((instance) => instances.prepare(instance))
+      return pending.every((each) => each === undefined) ? undefined : prepareAll(spec, pending)
+    },
+    get ownedHeaders() {
+      return instances.ownedHeaders
+    },
+    sweep(routes) {
+      const inUse = new Set<FilterInstance>()
+      for (const spec of routes) for (const instance of built.get(spec)?.instances ?? []) inUse.add(instance)
+      instances.sweep(inUse)
+    },
+    close: () => instances.close(),
+  }
 }
 
-/** All problems of a route at once: an operator should not have to fix them one try at a time. */
-function collectEntries(route: RouteSpec, entryOf: (spec: FilterSpec) => ChainEntry): ChainEntry[] {
-  const entries: ChainEntry[] = []
+/** Says already where it is. */
+function isAboutFilter(error: unknown, spec: FilterSpec): boolean {
+  return (
+    error instanceof GatewayError &&
+    error.code === 'GW_CONFIG_INVALID' &&
+    error.message.startsWith(`${spec.source}: `)
+  )
+}
+
+/** All problems at once: an operator should not have to fix them one try at a time. */
+function collectProblems<T>(specs: readonly FilterSpec[], make: (spec: FilterSpec) => T): T[] {
+  const made: T[] = []
   const problems: GatewayError[] = []
-  for (const spec of route.filters) {
+  for (const spec of specs) {
     try {
-      entries.push(entryOf(spec))
+      made.push(make(spec))
     } catch (error) {
       if (!(error instanceof GatewayError)) throw error
       problems.push(error)
     }
   }
-  if (problems.length > 0) {
-    const text = problems.map((problem) => problem.message).join('\n')
-    throw new GatewayError('GW_CONFIG_INVALID', text, { cause: problems[0]?.cause })
-  }
-  return entries
+  throwAll(problems)
+  return made
 }
 
-function checkOptions(definition: FilterDefinition, spec: FilterSpec): unknown {
-  const result = definition.options.safeParse(spec.options)
-  if (result.success) return result.data
-  throw invalid(
-    spec,
-    result.error.issues.map((issue) => `${z.core.toDotPath(['options', ...issue.path])}: ${issue.message}`),
-  )
-}
-
-function invalid(spec: FilterSpec, problems: readonly string[], cause?: unknown): GatewayError {
-  const name = spec.name === spec.type ? `filter ${spec.type}` : `filter ${spec.name} (${spec.type})`
-  const text = problems.map((problem) => `${spec.source}: ${name}: ${problem}`).join('\n')
-  return new GatewayError('GW_CONFIG_INVALID', text, cause === undefined ? {} : { cause })
-}
-
-/** JSON with sorted keys: equal for equal values, whatever order they were written in. */
-export function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_key, part: unknown) => {
-    if (part === null || typeof part !== 'object' || Array.isArray(part)) return part
-    return Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))
-  })
+function throwAll(problems: readonly GatewayError[]): void {
+  if (problems.length === 0) return
+  const text = problems.map((problem) => problem.message).join('\n')
+  throw new GatewayError('GW_CONFIG_INVALID', text, { cause: problems[0]?.cause })
 }

@@ -3,7 +3,11 @@ import type { z } from 'zod'
 import type { Clock, Random } from '../core/duration.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import type { Headers } from '../core/headers.ts'
+import type { Outcome } from '../core/outcome.ts'
+import type { Principal } from '../core/principal.ts'
+import type { RedisStore } from '../core/redis-store.ts'
 import type { Routed } from '../routing/table.ts'
+import type { FilterMetrics } from './metrics.ts'
 
 /** The upstream's answer (or the gateway's own) on its way to the client. */
 export interface ResponseContext {
@@ -30,16 +34,50 @@ export interface FilterContext {
   readonly headers: Headers
   /** Declared length of the body; undefined = unknown (chunked); 0 = none. */
   readonly contentLength: number | undefined
-  /** Whole body, only for filters that declared `needsBody`. */
-  readonly body: Buffer | undefined
+  /** The body or its beginning, once a filter that needs it was reached. */
+  body: Buffer | undefined
+  /** False: `body` is only the beginning; the rest is still to come. */
+  isBodyWhole: boolean
+  /**
+   * Set by the server when there is a body: reads up to `maxBytes` of it into `body`. `whenLarger` `refuse`: rejects
+   * with GW_REQUEST_BODY_TOO_LARGE beyond that.
+   */
+  readonly readBody?: (need: BodyNeed) => Promise<void>
+  /** Set by identity filters. */
+  principal: Principal | undefined
   /** Set before outbound filters run. */
   response: ResponseContext | undefined
   /** Inbound filters may lower it: a body of unknown length is cut off (413) beyond it. Bytes; undefined = none. */
   maxBodyBytes: number | undefined
-  /** A place for what one filter leaves for another or for the log: `principal`, `canary` … */
+  /** A place for what one filter leaves for another or for the log: `canary` … */
   readonly attributes: Map<string, unknown>
   /** Set by the runner: how many filters of the chain the request entered. Outbound looks at just those. */
   filtersEntered?: number
+  /** Set by the runner: what dry-run filters work on, by their place in the chain. */
+  shadows?: Map<number, FilterContext>
+  /** Set by the runner when the request is over: nothing more is to be begun for it. */
+  isOver?: boolean
+}
+
+/** How much of the body a filter has to see before its inbound runs. */
+export interface BodyNeed {
+  /** Bytes. */
+  readonly maxBytes: number
+  /** `refuse`: larger bodies get 413. `prefix`: the filter sees the beginning, the rest streams on behind it. */
+  readonly whenLarger: 'refuse' | 'prefix'
+}
+
+/** How a request ended. */
+export interface Ending {
+  readonly outcome: Outcome
+  /** What the client got; 499 = it left. */
+  readonly status: number
+  /** ms. */
+  readonly totalMs: number
+  /** Last try, until its answer's headers. ms; undefined = nobody upstream answered. */
+  readonly upstreamMs: number | undefined
+  /** Tries upstream. */
+  readonly attempts: number
 }
 
 /** Ends the chain. Without `body` and with `code`: a problem document of the catalogue. */
@@ -66,16 +104,54 @@ export interface FilterHandlers {
    * A reply takes the place of the answer; the filters before this one then see the reply.
    */
   readonly outbound?: (ctx: FilterContext, response: ResponseContext) => OutboundResult
+  /**
+   * Once for each request that entered this filter, however it ended: answered, refused by a later filter, failed,
+   * client gone, tunnel over. May come while `inbound` is pending (the client left, a dry run): stop waiting then.
+   */
+  readonly done?: (ctx: FilterContext, ending: Ending) => void
+  /** Read before `inbound` runs, not before the filters in front of it. */
+  readonly needsBody?: BodyNeed
+  /**
+   * Awaited before a table with this filter comes in force, and by `sluice check`. Throws what makes the
+   * configuration unacceptable.
+   */
+  readonly prepare?: () => Promise<void>
+  /** Headers that only this filter may set: a client's copies are taken from every request, on every route. Lower case. */
+  readonly ownsHeaders?: readonly string[]
+  /** No table uses it any more: timers end. Requests that began before may still come. */
+  readonly close?: () => void
+}
+
+/** Something that filters share. */
+export interface Shareable {
+  close?(): void
+}
+
+/** What the static part of the configuration offers. Unknown names: GW_CONFIG_INVALID with those that there are. */
+export interface FilterResources {
+  store(name: string): RedisStore
 }
 
 /** What a filter gets from the gateway. */
 export interface FilterDeps {
+  /** As the configuration calls it; the type for a filter that is written in its route. */
+  readonly name: string
   readonly clock: Clock
   readonly random: Random
   readonly log: { warn(fields: object, text: string): void; info(fields: object, text: string): void }
+  /** One object for all who ask with this key; closed a while after the last of them. */
+  shared<T extends Shareable>(key: string, create: () => T): T
+  /** Calls back when the content of a file changed, until the filter is closed. */
+  watchFiles(paths: readonly string[], onChange: () => void | Promise<void>): void
+  /** For the event stream of the admin API. */
+  event(data: Readonly<Record<string, unknown>>): void
+  readonly metrics: FilterMetrics
+  readonly resources: FilterResources
+  /** `sluice check`: only files of this machine may be looked at. */
+  readonly isCheck: boolean
 }
 
-/** A kind of filter. `create` runs once for each distinct set of options, not for each table. */
+/** A kind of filter. `create` runs once for each distinct name and set of options, not for each table. */
 export interface FilterDefinition<Options extends z.ZodType = z.ZodType> {
   /** = file name = `type` in the configuration. */
   readonly name: string
@@ -84,8 +160,6 @@ export interface FilterDefinition<Options extends z.ZodType = z.ZodType> {
   readonly options: Options
   /** When the filter throws: `closed` (500, default) or `open` (go on). The configuration may override it. */
   readonly onError?: 'open' | 'closed'
-  /** The body is buffered up to this size before `inbound` runs; more: 413. Bytes. */
-  readonly needsBody?: { readonly maxBytes: number }
   create(options: z.output<Options>, deps: FilterDeps): FilterHandlers
 }
 

@@ -1,6 +1,14 @@
-import { errorText } from '../core/errors.ts'
+import { errorEntry, errorText, GatewayError } from '../core/errors.ts'
 import type { Chain, ChainDeps, ChainEntry } from './chain.ts'
-import type { FilterContext, FilterReply, InboundResult, ResponseContext } from './filter.ts'
+import { rehearseInbound, rehearseOutbound } from './dry-run.ts'
+import type {
+  BodyNeed,
+  Ending,
+  FilterContext,
+  FilterReply,
+  InboundResult,
+  ResponseContext,
+} from './filter.ts'
 import { failedReply, renderReply } from './reply.ts'
 
 export {
@@ -40,8 +48,15 @@ function inboundFrom(
   for (let i = from; i < entries.length; i++) {
     ctx.filtersEntered = i + 1
     const entry = entries[i] as ChainEntry
-    const { inbound } = entry.handlers
+    const { inbound, needsBody } = entry.handlers
     if (inbound === undefined) continue
+    if (needsBody !== undefined && isBodyMissing(ctx, needsBody)) {
+      return inboundWithBody(chain, deps, ctx, i, isTimed, needsBody)
+    }
+    if (entry.mode === 'dryRun') {
+      rehearseInbound(entry, i, deps, ctx)
+      continue
+    }
     const started = isTimed ? deps.clock.monotonic() : 0
     let result: InboundResult
     try {
@@ -56,6 +71,32 @@ function inboundFrom(
     if (result !== undefined) return refused(entry, deps, ctx, result)
   }
   return undefined
+}
+
+/** It has not been read as far as this filter wants to see it. */
+function isBodyMissing(ctx: FilterContext, need: BodyNeed): boolean {
+  if (ctx.readBody === undefined || (ctx.body !== undefined && ctx.isBodyWhole)) return false
+  return ctx.body === undefined || ctx.body.length < need.maxBytes
+}
+
+async function inboundWithBody(
+  chain: Chain,
+  deps: ChainDeps,
+  ctx: FilterContext,
+  index: number,
+  isTimed: boolean,
+  need: BodyNeed,
+): Promise<FilterReply | undefined> {
+  const entry = chain.entries[index] as ChainEntry
+  try {
+    // A dry run refuses nothing.
+    await ctx.readBody?.(entry.mode === 'dryRun' ? { ...need, whenLarger: 'prefix' } : need)
+  } catch (error) {
+    const code = error instanceof GatewayError ? error.code : 'GW_GATEWAY_INTERNAL'
+    return { status: errorEntry(code).status, code }
+  }
+  if (ctx.isOver) return OVER
+  return inboundFrom(chain, deps, ctx, index, isTimed)
 }
 
 async function inboundAsync(
@@ -75,8 +116,31 @@ async function inboundAsync(
     reply = failed(entry, deps, ctx, error)
   }
   if (isTimed) deps.onTiming?.(entry.name, deps.clock.monotonic() - started)
+  if (ctx.isOver) return OVER
   if (reply !== undefined) return refused(entry, deps, ctx, reply)
   return inboundFrom(chain, deps, ctx, index + 1, isTimed)
+}
+
+/** Nobody is there to get it. */
+const OVER: FilterReply = Object.freeze({ status: 499 })
+
+/** Tells the filters that the request entered how it ended; only the first call counts. Never throws. */
+export function endChain(chain: Chain, ctx: FilterContext, ending: Ending): void {
+  if (ctx.isOver) return
+  ctx.isOver = true
+  if (!chain.hasDone) return
+  const entered = ctx.filtersEntered ?? 0
+  for (let i = 0; i < entered; i++) {
+    const { handlers, name, mode } = chain.entries[i] as ChainEntry
+    const seen = mode === 'dryRun' ? ctx.shadows?.get(i) : ctx
+    if (seen === undefined) continue
+    try {
+      handlers.done?.(seen, ending)
+    } catch (error) {
+      const fields = { filter: name, requestId: ctx.requestId, err: errorText(error) }
+      chain.deps?.log.warn(fields, 'filter failed at the end of a request')
+    }
+  }
 }
 
 /**
@@ -111,6 +175,10 @@ function outboundFrom(
     const entry = entries[i] as ChainEntry
     const { inbound, outbound } = entry.handlers
     if (outbound === undefined || (entered === undefined && inbound !== undefined)) continue
+    if (entry.mode === 'dryRun') {
+      rehearseOutbound(entry, i, deps, ctx, response)
+      continue
+    }
     const started = isTimed ? deps.clock.monotonic() : 0
     let result: ReturnType<typeof outbound>
     try {

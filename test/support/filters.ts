@@ -10,6 +10,7 @@ import {
   runOutbound,
 } from '../../src/filters/runner.ts'
 import { aRouted } from './exchange.ts'
+import { aFilterEnvironment } from './filter-environment.ts'
 import { aRoute } from './routing.ts'
 
 export interface Noted {
@@ -23,6 +24,7 @@ export function notingDeps(): ChainDeps & Noted {
   const noted: Noted = { warnings: [], verdicts: [], timings: [] }
   return {
     ...noted,
+    ...aFilterEnvironment(),
     clock: { now: () => 0, monotonic: () => 0 },
     random: () => 0.5,
     log: {
@@ -62,6 +64,8 @@ export function aContext(
     headers: new Headers(Object.entries(headers).flat()),
     contentLength: 0,
     body: undefined,
+    isBodyWhole: false,
+    principal: undefined,
     response: undefined,
     maxBodyBytes: undefined,
     attributes: new Map(),

@@ -6,7 +6,10 @@ import { type LoadedConfig, loadConfig } from '../../src/config/load.ts'
 import { systemClock } from '../../src/core/duration.ts'
 import { createIdSource } from '../../src/core/ids.ts'
 import type { RequestRecord } from '../../src/core/record.ts'
-import { FILTERS, filterSchemas } from '../../src/filters/list.ts'
+import { createFilterResources } from '../../src/filter-resources.ts'
+import type { FilterDefinition } from '../../src/filters/filter.ts'
+import type { FilterEnvironment } from '../../src/filters/instances.ts'
+import { FILTERS } from '../../src/filters/list.ts'
 import { createChains } from '../../src/filters/runner.ts'
 import { type CertificateFiles, Certificates } from '../../src/proxy/certificates.ts'
 import { createClientAddress } from '../../src/proxy/client-address.ts'
@@ -15,6 +18,7 @@ import { Upstreams } from '../../src/proxy/upstreams.ts'
 import { compileTable } from '../../src/routing/compile.ts'
 import { TableStore } from '../../src/routing/store.ts'
 import { quietLog } from './exchange.ts'
+import { aFilterEnvironment } from './filter-environment.ts'
 import { waitFor } from './wait.ts'
 
 export interface ProxyOptions {
@@ -23,6 +27,10 @@ export interface ProxyOptions {
   /** Listens with TLS instead of in clear. */
   readonly tls?: { readonly pairs: readonly CertificateFiles[]; readonly http2?: boolean }
   readonly random?: () => number
+  /** Kinds of filters beside those of the gateway. */
+  readonly definitions?: readonly FilterDefinition[]
+  /** What filters get instead of the usual. */
+  readonly environment?: Partial<FilterEnvironment>
 }
 
 /** The data path in this process: everything but registries, admin side and shutdown. */
@@ -49,11 +57,14 @@ export interface RunningProxy {
   close(): Promise<void>
 }
 
-async function load(yaml: string): Promise<LoadedConfig> {
+async function load(yaml: string, definitions: readonly FilterDefinition[]): Promise<LoadedConfig> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-proxy-'))
   try {
     await writeFile(join(folder, 'sluice.yaml'), `version: 1\n${yaml}\n`)
-    return await loadConfig({ path: folder, filterSchemas: filterSchemas() })
+    return await loadConfig({
+      path: folder,
+      filterSchemas: new Map(definitions.map(({ name, options }) => [name, options])),
+    })
   } finally {
     await rm(folder, { recursive: true })
   }
@@ -61,7 +72,8 @@ async function load(yaml: string): Promise<LoadedConfig> {
 
 /** Composes the data path as the gateway does and listens on a free port of 127.0.0.1. */
 export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
-  const config = await load(options.yaml)
+  const definitions = [...FILTERS, ...(options.definitions ?? [])]
+  const config = await load(options.yaml, definitions)
   const store = new TableStore()
   const random = options.random ?? Math.random
   const records: RequestRecord[] = []
@@ -72,11 +84,17 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     warn: (fields: object, text: string) => void warnings.push(`${text} ${JSON.stringify(fields)}`),
   }
   const upstreams = new Upstreams({ clock: systemClock, random, log: quietLog })
-  const chains = createChains(FILTERS, { clock: systemClock, random, log })
+  const environment = aFilterEnvironment({ random, log, ...options.environment })
+  const resources = createFilterResources(config.static, environment)
+  await resources.start()
+  const chains = createChains(definitions, { ...environment, resources })
   let isDraining = false
   let version = 0
   const apply = async ({ dynamic }: LoadedConfig) => {
-    for (const spec of dynamic.routes) chains.validate(spec)
+    for (const spec of dynamic.routes) {
+      chains.validate(spec)
+      await chains.prepare(spec)
+    }
     const previous = store.current()
     const table = await compileTable({
       config: dynamic,
@@ -132,7 +150,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     malformed,
     warnings,
     record: (index = 0) => waitFor(() => records[index], { what: `record ${index}` }),
-    swap: async (yaml) => apply(await load(yaml)),
+    swap: async (yaml) => apply(await load(yaml, definitions)),
     drain() {
       isDraining = true
       server.beginDrain()
@@ -143,6 +161,8 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
       await server.destroy()
       await closed
       await upstreams.close()
+      chains.close()
+      await resources.close()
     },
   }
 }

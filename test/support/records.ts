@@ -30,6 +30,9 @@ export function aRecord(own: Partial<RequestRecord> = {}): RequestRecord {
     upstreamMs: 2,
     filterMs: 0,
     isUpgrade: false,
+    principal: undefined,
+    refusedBy: undefined,
+    wouldRefuse: undefined,
     ...own,
   }
 }

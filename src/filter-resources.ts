@@ -1,0 +1,41 @@
+import type { StaticConfig } from './config/load.ts'
+import type { Clock, Random } from './core/duration.ts'
+import { GatewayError } from './core/errors.ts'
+import type { RedisStore } from './core/redis-store.ts'
+import type { FilterResources } from './filters/filter.ts'
+import type { FilterMetrics } from './filters/metrics.ts'
+
+export interface ResourceDeps {
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: { warn(fields: object, text: string): void; info(fields: object, text: string): void }
+  readonly metrics: FilterMetrics
+  event(data: Readonly<Record<string, unknown>>): void
+  /** Nothing outside this machine's files is contacted. */
+  readonly isCheck: boolean
+}
+
+/** What the static configuration offers to filters, for the life of the gateway. */
+export interface ResourceSet extends FilterResources {
+  /** Gets ready as far as that goes in bounded time; never rejects. */
+  start(): Promise<void>
+  close(): Promise<void>
+}
+
+/** Throws GW_CONFIG_INVALID for what is not in the map. */
+function named<T>(kind: string, section: string, known: ReadonlyMap<string, T>, name: string): T {
+  const found = known.get(name)
+  if (found !== undefined) return found
+  const names = known.size === 0 ? 'there are none' : `there are: ${[...known.keys()].join(', ')}`
+  throw new GatewayError('GW_CONFIG_INVALID', `no ${kind} "${name}" in ${section}; ${names}`)
+}
+
+/** Nothing is contacted yet. */
+export function createFilterResources(_config: StaticConfig, _deps: ResourceDeps): ResourceSet {
+  const stores = new Map<string, RedisStore>()
+  return {
+    store: (name) => named('store', 'stores', stores, name),
+    start: async () => {},
+    close: async () => {},
+  }
+}

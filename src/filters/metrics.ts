@@ -1,0 +1,19 @@
+/** What filters count beside time and verdicts. Label values come from the configuration or from fixed lists. */
+export const FILTER_METRICS = {} as const satisfies Record<string, FilterMetric>
+
+export interface FilterMetric {
+  readonly type: 'counter' | 'gauge'
+  readonly help: string
+  readonly labels: readonly string[]
+}
+
+export type FilterMetricName = keyof typeof FILTER_METRICS
+
+/** Cheap, never throws. Label values in the order of the metric's labels. */
+export interface FilterMetrics {
+  count(name: FilterMetricName, labelValues: readonly string[], by?: number): void
+  set(name: FilterMetricName, labelValues: readonly string[], value: number): void
+}
+
+/** For tools and tests that measure nothing. */
+export const NO_METRICS: FilterMetrics = { count: () => {}, set: () => {} }
