@@ -44,3 +44,13 @@ export function rawHead(status: number, text: string, { response, socket }: Upgr
   }
   return headText(status, text, [...fields, 'Connection', 'close'])
 }
+
+/** Notices a client that leaves while nobody reads what it sends; that stays to be read. Returns how to stop. */
+export function onHangUp(socket: Duplex, leave: () => void): () => void {
+  const look = () => {
+    // Lets an end that is already there come out; takes nothing.
+    if (socket.readableLength === 0) socket.read(0)
+  }
+  socket.on('readable', look).on('end', leave)
+  return () => void socket.off('readable', look).off('end', leave)
+}

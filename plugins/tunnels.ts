@@ -14,7 +14,7 @@ import type { Routed } from '../src/routing/table.ts'
 import { createFilterContext, filterFindings } from './filter-context.ts'
 import { type Intake, type Listener, type ProxyDeps, prepareHeaders, recordHead, takeIn } from './intake.ts'
 import { actionAnswer, applyEdits, problemAnswer } from './local-answer.ts'
-import { endSoon, headText, limitIdle, rawHead } from './tunnel-wire.ts'
+import { endSoon, headText, limitIdle, onHangUp, rawHead } from './tunnel-wire.ts'
 
 /** One upgrade on its way. */
 interface Passage {
@@ -85,7 +85,7 @@ export class Tunnels {
       return
     }
     prepareHeaders(intake, listener, this.#deps)
-    const refusal = await this.#filter(passage, decision, signal)
+    const refusal = await this.#filter(passage, decision, socket, signal)
     if (signal.aborted) {
       this.#record(passage, 499, 'client_gone', undefined)
       return
@@ -119,6 +119,7 @@ export class Tunnels {
   async #filter(
     passage: Passage,
     routed: Routed,
+    socket: Duplex,
     signal: AbortSignal,
   ): Promise<{ answer: LocalAnswer; code: ErrorCode | undefined; outcome: Outcome } | undefined> {
     const { intake } = passage
@@ -129,7 +130,10 @@ export class Tunnels {
     // What a filter holds for this request must not wait for that filter.
     const leave = () => this.#end(passage, 499, 'client_gone')
     signal.addEventListener('abort', leave)
-    const reply = await runInbound(chain, ctx)
+    const verdict = runInbound(chain, ctx)
+    const stop = verdict instanceof Promise ? onHangUp(socket, () => socket.destroy()) : () => {}
+    const reply = await verdict
+    stop()
     signal.removeEventListener('abort', leave)
     if (reply === undefined || signal.aborted) return undefined
     const { code } = reply
