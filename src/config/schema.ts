@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { identityProvider } from './identity.ts'
 import { defaults, service } from './policy.ts'
 import { filterDefinition, route } from './routes.ts'
 import { duration, hostPattern, listenAddress, name, network, size } from './values.ts'
@@ -212,6 +213,10 @@ const staticShape = {
     .prefault({})
     .describe('Prometheus metrics.'),
   registries: z.record(name(), registry).default({}).describe('Where instances come from.'),
+  identityProviders: z
+    .record(name(), identityProvider)
+    .default({})
+    .describe('Who says whose a token is; used by filters. See docs/identity.md.'),
   guard: z
     .strictObject({
       maxLossRatio: z

@@ -54,6 +54,16 @@ export const ERRORS = {
 
   GW_FILTER_FAILED: { status: 500, title: 'The request could not be checked', outcome: 'filter_error' },
   GW_AUTH_IP: { status: 403, title: 'Your network is not allowed here', outcome: 'filter_refused' },
+  GW_AUTH_TOKEN_MISSING: { status: 401, title: 'A token is needed', outcome: 'filter_refused' },
+  GW_AUTH_TOKEN_INVALID: { status: 401, title: 'The token is not valid', outcome: 'filter_refused' },
+  GW_AUTH_TOKEN_AMBIGUOUS: { status: 400, title: 'More than one token was sent', outcome: 'filter_refused' },
+  GW_AUTH_SCOPE: { status: 403, title: 'The token does not allow this', outcome: 'filter_refused' },
+  GW_AUTH_FORWARD: { status: 403, title: 'The request is not allowed', outcome: 'filter_refused' },
+  GW_AUTH_UNAVAILABLE: {
+    status: 503,
+    title: 'Who you are cannot be checked at the moment',
+    outcome: 'filter_refused',
+  },
   GW_CORS_REFUSED: { status: 403, title: 'This origin is not allowed here', outcome: 'filter_refused' },
 
   GW_UPSTREAM_UNKNOWN_SERVICE: { status: 503, title: 'The service is not known yet', outcome: 'no_service' },
@@ -102,6 +112,10 @@ export const ERRORS = {
   GW_REGISTRY_ACL: { status: 0, title: 'The registry refused the token' },
   GW_REGISTRY_ANSWER: { status: 0, title: 'The registry answered with something unexpected' },
   GW_REGISTRY_FILE: { status: 0, title: 'The registry file is not valid' },
+
+  GW_IDENTITY_UNREACHABLE: { status: 0, title: 'The issuer of tokens cannot be reached' },
+  GW_IDENTITY_ANSWER: { status: 0, title: 'The issuer of tokens answered with something unexpected' },
+  GW_IDENTITY_KEYS: { status: 0, title: 'The keys of the issuer are of no use' },
 
   GW_REGISTER_OPTIONS: { status: 0, title: 'The registration cannot work as given' },
   GW_REGISTER_HOOK: { status: 0, title: 'A function of the service failed while it drained' },
