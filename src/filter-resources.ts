@@ -1,9 +1,11 @@
 import type { StaticConfig } from './config/load.ts'
+import { watchFiles as watchConfigFiles } from './config/watch.ts'
 import type { Clock, Random } from './core/duration.ts'
 import { GatewayError } from './core/errors.ts'
 import type { RedisStore } from './core/redis-store.ts'
 import type { FilterResources } from './filters/filter.ts'
 import type { FilterMetrics } from './filters/metrics.ts'
+import { createIdentityProviders } from './identity-providers.ts'
 
 export interface ResourceDeps {
   readonly clock: Clock
@@ -17,6 +19,8 @@ export interface ResourceDeps {
 
 /** What the static configuration offers to filters, for the life of the gateway. */
 export interface ResourceSet extends FilterResources {
+  /** Age of the keys of each identity provider that has fetched some. s. */
+  keyAges(): ReadonlyMap<string, number>
   /** Gets ready as far as that goes in bounded time; never rejects. */
   start(): Promise<void>
   close(): Promise<void>
@@ -30,12 +34,42 @@ function named<T>(kind: string, section: string, known: ReadonlyMap<string, T>, 
   throw new GatewayError('GW_CONFIG_INVALID', `no ${kind} "${name}" in ${section}; ${names}`)
 }
 
+/** Returns how to stop. */
+function watchFiles(paths: readonly string[], onChange: () => void | Promise<void>): () => void {
+  const abort = new AbortController()
+  void watchConfigFiles(
+    () => paths,
+    () => [],
+    async () => onChange(),
+    abort.signal,
+  )
+  return () => abort.abort()
+}
+
 /** Nothing is contacted yet. */
-export function createFilterResources(_config: StaticConfig, _deps: ResourceDeps): ResourceSet {
+export function createFilterResources(config: StaticConfig, deps: ResourceDeps): ResourceSet {
   const stores = new Map<string, RedisStore>()
+  const providers = createIdentityProviders(config.identityProviders, {
+    ...deps,
+    onFetch: (name, result) => deps.metrics.count('sluice_identity_fetches_total', [name, result]),
+    watchFiles,
+  })
   return {
     store: (name) => named('store', 'stores', stores, name),
-    start: async () => {},
-    close: async () => {},
+    identityProvider: (name) => named('identity provider', 'identityProviders', providers, name),
+    keyAges() {
+      const ages = new Map<string, number>()
+      for (const [name, provider] of providers) {
+        const age = provider.keyAgeSeconds()
+        if (age !== undefined) ages.set(name, age)
+      }
+      return ages
+    },
+    async start() {
+      await Promise.all([...providers.values()].map((each) => each.start()))
+    },
+    async close() {
+      await Promise.all([...providers.values()].map((each) => each.close()))
+    },
   }
 }

@@ -72,7 +72,10 @@ const ca = () =>
 const allowHttp = () =>
   z.boolean().default(false).describe('Plain http beyond loopback is fine. Default false.')
 const timeout = (ms: number, text: string) =>
-  duration().default(ms).describe(`The whole request to the issuer. Default ${text}.`)
+  duration()
+    .refine((value) => value > 0, 'it must be more than 0')
+    .default(ms)
+    .describe(`The whole request to the issuer. Default ${text}.`)
 
 const tokenShape = {
   types: z

@@ -54,15 +54,16 @@ export const ERRORS = {
 
   GW_FILTER_FAILED: { status: 500, title: 'The request could not be checked', outcome: 'filter_error' },
   GW_AUTH_IP: { status: 403, title: 'Your network is not allowed here', outcome: 'filter_refused' },
-  GW_AUTH_TOKEN_MISSING: { status: 401, title: 'A token is needed', outcome: 'filter_refused' },
-  GW_AUTH_TOKEN_INVALID: { status: 401, title: 'The token is not valid', outcome: 'filter_refused' },
-  GW_AUTH_TOKEN_AMBIGUOUS: { status: 400, title: 'More than one token was sent', outcome: 'filter_refused' },
+  GW_AUTH_MISSING: { status: 401, title: 'Credentials are missing', outcome: 'filter_refused' },
+  GW_AUTH_INVALID: { status: 401, title: 'The credentials are not valid', outcome: 'filter_refused' },
+  GW_AUTH_EXPIRED: { status: 401, title: 'The credentials have expired', outcome: 'filter_refused' },
+  GW_AUTH_AMBIGUOUS: { status: 400, title: 'More than one credential was sent', outcome: 'filter_refused' },
   GW_AUTH_SCOPE: { status: 403, title: 'The token does not allow this', outcome: 'filter_refused' },
   GW_AUTH_FORWARD: { status: 403, title: 'The request is not allowed', outcome: 'filter_refused' },
   GW_AUTH_UNAVAILABLE: {
     status: 503,
-    title: 'Who you are cannot be checked at the moment',
-    outcome: 'filter_refused',
+    title: 'Credentials cannot be checked at the moment',
+    outcome: 'filter_error',
   },
   GW_CORS_REFUSED: { status: 403, title: 'This origin is not allowed here', outcome: 'filter_refused' },
 

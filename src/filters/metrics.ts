@@ -1,5 +1,16 @@
 /** What filters count beside time and verdicts. Label values come from the configuration or from fixed lists. */
-export const FILTER_METRICS = {} as const satisfies Record<string, FilterMetric>
+export const FILTER_METRICS = {
+  sluice_auth_decisions_total: {
+    type: 'counter',
+    help: 'What identity filters decided.',
+    labels: ['filter', 'decision'],
+  },
+  sluice_identity_fetches_total: {
+    type: 'counter',
+    help: 'Requests to issuers of tokens (and reads of key files), by result.',
+    labels: ['provider', 'result'],
+  },
+} as const satisfies Record<string, FilterMetric>
 
 export interface FilterMetric {
   readonly type: 'counter' | 'gauge'
