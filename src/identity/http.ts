@@ -54,7 +54,8 @@ async function askOnce(agent: Agent, ask: HttpAsk): Promise<Buffer> {
       signal,
     })
     if (answer.statusCode !== 200) {
-      answer.body.destroy()
+      // It tells of its end as an error, which nobody else would hear.
+      answer.body.on('error', () => {}).destroy()
       throw new GatewayError('GW_IDENTITY_ANSWER', `${place} answered with status ${answer.statusCode}`)
     }
     const chunks: Buffer[] = []
