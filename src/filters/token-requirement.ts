@@ -101,7 +101,11 @@ function andThen<T>(value: T | Promise<T>, next: (value: T) => T | Promise<T>): 
 }
 
 /** From what says least about a request to what says most. */
-const TELLING = ['missing', 'invalid', 'unavailable', 'forbidden', 'ambiguous', 'ok']
+const TELLING = ['missing', 'issuer', 'invalid', 'unavailable', 'forbidden', 'ambiguous', 'ok']
+
+/** "Not of this issuer" says nothing when there are others. */
+const weight = (found: Finding) =>
+  TELLING.indexOf(found.kind === 'invalid' && found.reason === 'issuer' ? 'issuer' : found.kind)
 
 function firstOf(parts: readonly Requirement[]): Requirement {
   return (ctx) => {
@@ -110,7 +114,7 @@ function firstOf(parts: readonly Requirement[]): Requirement {
       if (part === undefined) return best
       return andThen(part(ctx), (found) => {
         if (found.kind === 'ok') return found
-        return from(index + 1, TELLING.indexOf(found.kind) > TELLING.indexOf(best.kind) ? found : best)
+        return from(index + 1, weight(found) > weight(best) ? found : best)
       })
     }
     return from(0, { kind: 'missing' })
