@@ -86,11 +86,16 @@ export const jwt = defineFilter({
   options,
   create(chosen, deps) {
     const places = chosen.from.map(tokenPlace)
+    const providers = new Set<IdentityProvider>()
     const compiled = compileRequirement(chosen.require ?? { any: chosen.providers ?? [] }, {
       from: places,
       scopes: chosen.scopes,
       claims: chosen.claims,
-      provider: (name) => deps.resources.identityProvider(name),
+      provider: (name) => {
+        const provider = deps.resources.identityProvider(name)
+        providers.add(provider)
+        return provider
+      },
       principal: createPrincipals(chosen, deps),
     })
     const check = lenient(compiled.check, chosen.allow)
@@ -108,6 +113,9 @@ export const jwt = defineFilter({
       return undefined
     }
     return {
+      async prepare() {
+        for (const provider of providers) await provider.check()
+      },
       ownsHeaders: wanted.map(([header]) => header),
       inbound(ctx) {
         const found = check(ctx)

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { errorText } from '../core/errors.ts'
+import { errorText, GatewayError } from '../core/errors.ts'
 import { type KeySet, parseJwks } from './key-set.ts'
 import type { KeySource } from './key-source.ts'
 import type { ProviderDeps } from './provider.ts'
@@ -28,6 +28,16 @@ export class FileKeys implements KeySource {
 
   ageSeconds(): number | undefined {
     return undefined
+  }
+
+  async check(): Promise<void> {
+    // With good keys in use a file that was broken since is no reason to refuse a change of something else.
+    if (this.#set !== undefined) return
+    try {
+      parseJwks(await readFile(this.#path))
+    } catch (cause) {
+      throw new GatewayError('GW_CONFIG_INVALID', `jwksFile ${this.#path} is of no use`, { cause })
+    }
   }
 
   async start(): Promise<void> {

@@ -142,6 +142,10 @@ export class IntrospectionProvider implements IdentityProvider {
     return verdict
   }
 
+  check(): Promise<void> {
+    return Promise.resolve()
+  }
+
   start(): Promise<void> {
     return Promise.resolve()
   }

@@ -101,6 +101,10 @@ export class JwtProvider implements IdentityProvider {
     return verdict
   }
 
+  check(): Promise<void> {
+    return this.#keys.check()
+  }
+
   start(): Promise<void> {
     return this.#keys.start()
   }

@@ -9,6 +9,8 @@ export interface KeySource {
    * false = the issuer does not answer. Bounded in time.
    */
   refetch(): Promise<boolean>
+  /** Throws when keys that must be on this machine are not there. */
+  check(): Promise<void>
   /** Resolves after the first read, good or not, or when it takes too long. Never rejects. */
   start(): Promise<void>
   /** Of the keys in use. */
@@ -21,6 +23,7 @@ export function fixedKeys(set: KeySet): KeySource {
   return {
     current: () => set,
     refetch: () => Promise.resolve(true),
+    check: () => Promise.resolve(),
     start: () => Promise.resolve(),
     ageSeconds: () => undefined,
     close: () => Promise.resolve(),

@@ -33,6 +33,8 @@ export interface IdentityProvider {
   readonly realm: string
   /** Never throws or rejects; synchronous where it can be. */
   verify(token: string): TokenVerdict | Promise<TokenVerdict>
+  /** Looks at what is on this machine. Throws what makes the configuration unacceptable: a file without keys. */
+  check(): Promise<void>
   /** Resolves when tokens can be checked, or when that takes too long: it goes on behind. Never rejects. */
   start(): Promise<void>
   /** Age of the keys in use, seconds; undefined = it has none (or needs none). */

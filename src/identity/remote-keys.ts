@@ -68,6 +68,10 @@ export class RemoteKeys implements KeySource {
     return Math.max(0, this.#deps.clock.now() - this.#fetchedAt)
   }
 
+  check(): Promise<void> {
+    return Promise.resolve()
+  }
+
   async start(): Promise<void> {
     await this.#restore()
     const first = this.#fetchNow()

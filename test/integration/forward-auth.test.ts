@@ -139,6 +139,14 @@ describe('a failure', () => {
     expect(gateway.warnings.join()).toContain('cannot be asked')
   })
 
+  test('with onFailure open not even a client’s own Authorization stands in for what the service would have set', async () => {
+    const { send, service } = await setUp(', onFailure: open, passHeaders: [authorization]')
+    service.answer = (_, response) => response.writeHead(500).end()
+    const { status, seen } = await send('Authorization: Bearer root\r\n')
+    expect(status).toBe(200)
+    expect(seen).not.toContain('root')
+  })
+
   test('a service that is gone: 503', async () => {
     const { send, auth } = await setUp()
     await auth.close()

@@ -9,7 +9,7 @@ import { useCleanups } from '../support/cleanup.ts'
 import { type GatewayOptions, startGateway } from '../support/gateway.ts'
 import { startIssuer } from '../support/issuer.ts'
 import { httpServer } from '../support/scripted-server.ts'
-import { goodClaims, ISSUER, makeKey, makeToken } from '../support/tokens.ts'
+import { goodClaims, ISSUER, jwksOf, makeKey, makeToken } from '../support/tokens.ts'
 import { waitFor } from '../support/wait.ts'
 
 const { opened, later } = useCleanups()
@@ -149,6 +149,14 @@ test('check contacts nobody, and names a provider that is not there', async () =
   expect(status).toBe(1)
   expect(stdout + stderr).toContain('no identity provider "logn" in identityProviders; there are: login')
   expect(issuer.fetches()).toBe(0)
+  const filed = yamlOf(1, `{ type: jwks, issuer: x, audiences: [], jwksFile: keys.json }`)
+  const without = await check(filed)
+  expect([without.status, without.stdout + without.stderr]).toEqual([
+    1,
+    expect.stringContaining('keys.json is of no use'),
+  ])
+  await writeFile(join(folder, 'keys.json'), jwksOf(one))
+  expect((await check(filed)).status).toBe(0)
 })
 
 test('tokens by introspection: asked once, revoked soon, refused when nobody answers', async () => {

@@ -16,6 +16,7 @@ function provider(name: string, known: Readonly<Record<string, Says>>): Identity
     kind: name === 'opaque' ? 'introspection' : 'jwt',
     realm: `https://${name}/`,
     verify: (token) => known[token] ?? { kind: 'invalid', reason: 'issuer' },
+    check: async () => {},
     start: async () => {},
     keyAgeSeconds: () => undefined,
     close: async () => {},
@@ -43,12 +44,14 @@ const PROVIDERS = [
 ]
 for (const each of PROVIDERS) void Promise.resolve(each.verify('clumsy')).catch(() => {})
 
+const FROM_BOTH = [{ header: 'authorization', prefix: 'Bearer' }, { query: 't' }]
+
 interface Sent {
   readonly headers?: Record<string, string>
   readonly query?: string
 }
 
-function setUp(options: object) {
+function setUp({ mode, ...options }: object & { mode?: 'dryRun' }) {
   const counted: string[] = []
   const deps = {
     ...notingDeps(),
@@ -67,7 +70,8 @@ function setUp(options: object) {
       },
     },
   }
-  const chain = chainOf([use('jwt', options)], deps)
+  const spec = { ...use('jwt', options), ...(mode === undefined ? {} : { mode }) }
+  const chain = chainOf([spec], deps)
   async function run({ headers = {}, query = '' }: Sent = {}) {
     const ctx: FilterContext = aContext({
       headers,
@@ -141,6 +145,28 @@ describe('one provider', () => {
   test('forward leaves it where it is', async () => {
     const { bearer } = setUp({ providers: ['login'], forward: true })
     expect((await bearer('alice')).ctx.headers.get('authorization')).toBe('Bearer alice')
+  })
+
+  test('a header of a claim that is missing is not there, whoever set it', async () => {
+    const { run } = setUp({
+      providers: ['login'],
+      allow: 'missing',
+      claimHeaders: { 'x-user': 'sub', 'x-mail': 'mail' },
+    })
+    const headers = { 'x-user': 'root', 'x-mail': 'root' }
+    expect((await run({ headers })).ctx.headers.size).toBe(0)
+    const { ctx } = await run({ headers: { ...headers, authorization: 'Bearer alice' } })
+    expect(ctx.headers.raw()).toEqual(['x-user', 'alice'])
+  })
+
+  test('a dry run changes nothing: the token goes on, in header and query', async () => {
+    const { run, bearer, warnings } = setUp({ providers: ['login'], mode: 'dryRun', from: FROM_BOTH })
+    expect((await bearer('late')).status).toBeUndefined()
+    const { ctx, who } = await run({ headers: { authorization: 'Bearer alice' }, query: '?t=late&x=1' })
+    expect(who).toBeUndefined()
+    expect(ctx.headers.get('authorization')).toBe('Bearer alice')
+    expect(ctx.decision.query).toBe('?t=late&x=1')
+    expect(warnings).toEqual([])
   })
 
   test('Authorization of another scheme is not ours to take', async () => {

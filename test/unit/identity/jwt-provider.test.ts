@@ -29,6 +29,7 @@ function setUp(own: { entries?: number; keys?: readonly TokenKey[] } = {}) {
       source.refetches++
       return source.onRefetch()
     },
+    check: async () => {},
     start: async () => {},
     ageSeconds: () => undefined,
     close: async () => {},

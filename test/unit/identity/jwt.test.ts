@@ -54,6 +54,10 @@ describe('signatures', () => {
   })
 })
 
+test.each([1, null, ['k'], {}, 'x'.repeat(257)])('a kid of %j is none', (kid) =>
+  expect(parseJwt(makeToken(ed, goodClaims(), { kid }))).toBeUndefined(),
+)
+
 describe('claims', () => {
   test('that are good', () => expect(problem({})).toBeUndefined())
   test('one of several audiences on both sides', () =>
