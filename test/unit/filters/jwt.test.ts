@@ -51,7 +51,7 @@ interface Sent {
   readonly query?: string
 }
 
-function setUp({ mode, ...options }: object & { mode?: 'dryRun' }) {
+function setUp(options: object, mode?: 'dryRun') {
   const counted: string[] = []
   const deps = {
     ...notingDeps(),
@@ -160,7 +160,7 @@ describe('one provider', () => {
   })
 
   test('a dry run changes nothing: the token goes on, in header and query', async () => {
-    const { run, bearer, warnings } = setUp({ providers: ['login'], mode: 'dryRun', from: FROM_BOTH })
+    const { run, bearer, warnings } = setUp({ providers: ['login'], from: FROM_BOTH }, 'dryRun')
     expect((await bearer('late')).status).toBeUndefined()
     const { ctx, who } = await run({ headers: { authorization: 'Bearer alice' }, query: '?t=late&x=1' })
     expect(who).toBeUndefined()
