@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { identityProvider } from './identity.ts'
+import { clientAuth } from './client-auth.ts'
 import { defaults, service } from './policy.ts'
 import { filterDefinition, route } from './routes.ts'
 import { duration, hostPattern, listenAddress, name, network, size } from './values.ts'
@@ -24,6 +25,9 @@ const listen = z
           .array(tlsFiles)
           .min(1)
           .describe('Chosen by the name the client asks for; read again when the files change.'),
+        clientAuth: clientAuth
+          .optional()
+          .describe('Ask clients for a certificate; the filter mtls and others then know who they are.'),
         http2: z.boolean().default(true).describe('Offer HTTP/2. Default true.'),
         minVersion: z
           .enum(['TLSv1.2', 'TLSv1.3'])
