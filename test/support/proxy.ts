@@ -91,7 +91,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   const environment = aFilterEnvironment({ random, log, ...options.environment })
   const resources = createFilterResources(config.static, environment)
   await resources.start()
-  const chains = createChains(definitions, { ...environment, resources })
+  const chains = createChains(definitions, { ...environment, resources, ...options.environment })
   let isDraining = false
   let version = 0
   const apply = async ({ dynamic }: LoadedConfig) => {
@@ -128,7 +128,8 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     onRecord: (record) => void records.push(record),
     isDraining: () => isDraining,
   })
-  const certificates = options.tls === undefined ? undefined : new Certificates(options.tls.pairs, options.tls.clientAuth)
+  const certificates =
+    options.tls === undefined ? undefined : new Certificates(options.tls.pairs, options.tls.clientAuth)
   const scheme = certificates === undefined ? 'http' : 'https'
   const listener = { scheme, port: 0 } as { scheme: 'http' | 'https'; port: number }
   const server = createPublicServer({
