@@ -37,7 +37,13 @@ describe('hmac', () => {
   test('what is signed is the request as it was sent, whatever the gateway or a filter makes of it', async () => {
     const before = '{ type: headers, request: { set: { x-note: changed }, remove: [x-gone] } }'
     const { send } = await guarded(cleanups, `${before}, ${filter()}`)
-    const headers = { 'x-note': 'mine', 'x-gone': 'y', 'x-forwarded-for': '6.6.6.6', via: '1.1 cache', te: 'trailers' }
+    const headers = {
+      'x-note': 'mine',
+      'x-gone': 'y',
+      'x-forwarded-for': '6.6.6.6',
+      via: '1.1 cache',
+      te: 'trailers',
+    }
     const cover = ['@method', '@target-uri', 'x-note', 'x-gone', 'x-forwarded-for', 'via', 'te']
     const { status, arrived } = await send(signed({ path: '/%61/./b?x', headers }, { cover }))
     expect([status, arrived?.headers['x-note']]).toEqual([200, 'changed'])
@@ -95,7 +101,11 @@ describe('hmac', () => {
     const two = await guarded(cleanups, filter(options), { environment })
     const request = signed()
     expect((await one.send(request)).status).toBe(200)
-    expect(await two.send(request)).toMatchObject({ status: 401, code: 'GW_AUTH_REPLAYED', arrived: undefined })
+    expect(await two.send(request)).toMatchObject({
+      status: 401,
+      code: 'GW_AUTH_REPLAYED',
+      arrived: undefined,
+    })
     const [[key, ttl] = ['', 0]] = store.keys
     expect(key).toMatch(/^sluice:replay:[\w-]{43}$/)
     expect(ttl).toBeGreaterThan(325_000)
