@@ -9,6 +9,7 @@ import { cookieValues, dropCookie } from './cookie-edit.ts'
 import { defineFilter, type FilterContext, type FilterDeps, type FilterReply } from './filter.ts'
 import { headerName, headerToken } from './header-options.ts'
 import {
+  allowOption,
   challenge,
   durationOption,
   fileOption,
@@ -17,7 +18,6 @@ import {
   principalHeadersOption,
   realmOption,
   reloadOnChange,
-  requiredOption,
 } from './identity-options.ts'
 import { dropQueryParameter, queryValues } from './query-edit.ts'
 
@@ -50,7 +50,7 @@ const options = z
     file: fileOption().optional().describe('YAML or JSON with a list `keys`; read again when it changes.'),
     keys: z.array(keyEntrySchema).default([]).describe('Keys written here.'),
     store: store.optional().describe('Keys in Redis: a hash PREFIX + SHA-256 (hex) for each.'),
-    required: requiredOption(),
+    allow: allowOption(),
     realm: realmOption(),
     headers: principalHeadersOption(),
     forward: z.boolean().default(false).describe('Let the key go on to the service. Default false.'),
@@ -141,7 +141,7 @@ export const apiKey = defineFilter({
     'API keys from a header, hashed at rest in a file, in the configuration or in Redis; others get 401.',
   options,
   create(settings, deps) {
-    const { file, keys, required, headers, realm = deps.name } = settings
+    const { file, keys, allow, headers, realm = deps.name } = settings
     const read = createReader(settings)
     const authenticate = `ApiKey realm="${realm}"`
     const held = new LastGood(async () => {
@@ -169,7 +169,7 @@ export const apiKey = defineFilter({
       inbound(ctx) {
         const { isThere, key } = read(ctx)
         if (!isThere) {
-          if (required) return challenge('GW_AUTH_MISSING', authenticate)
+          if (allow === undefined) return challenge('GW_AUTH_MISSING', authenticate)
           return leaveChallenge(ctx, authenticate)
         }
         if (key === undefined || !KEY.test(key)) return challenge('GW_AUTH_INVALID', authenticate)

@@ -8,6 +8,7 @@ import { PasswordCheck } from '../identity/password-check.ts'
 import { createUserList, parseBasic, readUsers, type User, userEntrySchema } from '../identity/user-list.ts'
 import { defineFilter, type FilterContext, type FilterReply } from './filter.ts'
 import {
+  allowOption,
   challenge,
   durationOption,
   fileOption,
@@ -16,7 +17,6 @@ import {
   principalHeadersOption,
   realmOption,
   reloadOnChange,
-  requiredOption,
 } from './identity-options.ts'
 
 const options = z
@@ -27,7 +27,7 @@ const options = z
         'Users: lines name:hash as htpasswd -B writes them, or YAML or JSON (by its name) with a list `users`; read again when it changes.',
       ),
     users: z.array(userEntrySchema).default([]).describe('Users written here.'),
-    required: requiredOption(),
+    allow: allowOption(),
     realm: realmOption(),
     headers: principalHeadersOption(),
     forward: z.boolean().default(false).describe('Let Authorization go on to the service. Default false.'),
@@ -52,7 +52,7 @@ export const basic = defineFilter({
   summary: 'Names and passwords (RFC 7617), hashed with bcrypt or scrypt in a file; others get 401.',
   options,
   create(settings, deps) {
-    const { file, users, required, forward, headers, realm = deps.name } = settings
+    const { file, users, allow, forward, headers, realm = deps.name } = settings
     const authenticate = `Basic realm="${realm}", charset="UTF-8"`
     const held = new LastGood(async () => {
       const fromFile = file === undefined ? [] : await readUsers(file)
@@ -98,7 +98,7 @@ export const basic = defineFilter({
         const fields = ctx.headers.getAll('authorization')
         const [scheme, encoded = ''] = /^basic(?: +(.*))?$/i.exec(fields[0] ?? '') ?? []
         if (scheme === undefined) {
-          if (required) return challenge('GW_AUTH_MISSING', authenticate)
+          if (allow === undefined) return challenge('GW_AUTH_MISSING', authenticate)
           return leaveChallenge(ctx, authenticate)
         }
         if (!forward) ctx.headers.delete('authorization')

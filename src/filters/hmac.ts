@@ -15,6 +15,7 @@ import {
 import { createSignatureKeys, signatureKeySchema } from '../identity/signature-keys.ts'
 import { defineFilter, type FilterContext, type FilterDeps, type FilterReply } from './filter.ts'
 import {
+  allowOption,
   challenge,
   durationOption,
   fileOption,
@@ -23,7 +24,6 @@ import {
   principalHeadersOption,
   realmOption,
   reloadOnChange,
-  requiredOption,
 } from './identity-options.ts'
 
 const component = z
@@ -79,7 +79,7 @@ const options = z
     nonce: z.boolean().default(false).describe('The parameter nonce must be there. Default false.'),
     label: z.string().min(1).optional().describe('Only the signature of this label counts. Default: any.'),
     tag: z.string().min(1).optional().describe('Only signatures with this tag count. Default: any.'),
-    required: requiredOption(),
+    allow: allowOption(),
     realm: realmOption(),
     headers: principalHeadersOption(),
     forward: z
@@ -179,7 +179,7 @@ export const hmac = defineFilter({
     'Signed requests (RFC 9421): shared secrets or public keys, body digest, replay protection; others get 401.',
   options,
   create(settings, deps) {
-    const { file, keys, required, forward, headers, digest, maxBody, realm = deps.name } = settings
+    const { file, keys, allow, forward, headers, digest, maxBody, realm = deps.name } = settings
     const authenticate = `Signature realm="${realm}"`
     const missing = challenge('GW_AUTH_MISSING', authenticate)
     const refuseMissing = {
@@ -240,7 +240,8 @@ export const hmac = defineFilter({
       ownsHeaders: Object.keys(headers),
       inbound(ctx) {
         const signatures = parseSignatures(ctx.receivedHeaders())
-        if (signatures?.length === 0) return required ? refuseMissing : leaveChallenge(ctx, authenticate)
+        if (signatures?.length === 0)
+          return allow === undefined ? refuseMissing : leaveChallenge(ctx, authenticate)
         if (!forward) for (const name of ['signature', 'signature-input']) ctx.headers.delete(name)
         if (signatures === undefined) {
           return challenge('GW_AUTH_SIGNATURE', authenticate, 'Signature and Signature-Input cannot be read')

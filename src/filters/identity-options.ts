@@ -31,13 +31,13 @@ export const realmOption = () =>
     .optional()
     .describe('Realm of the principals and of the challenge. Default: the name of the filter.')
 
-/** Whether a request needs credentials of this kind. */
-export const requiredOption = () =>
+/** Whether a request may come without credentials of this kind. */
+export const allowOption = () =>
   z
-    .boolean()
-    .default(true)
+    .literal('missing')
+    .optional()
     .describe(
-      'false = a request without such credentials goes on, for another filter (acl) to judge; wrong ones are refused all the same. Default true.',
+      'missing: a request without such credentials goes on, for another filter (acl) to judge; wrong ones are refused all the same. Default: they are needed.',
     )
 
 /** Headers for the service, made of the principal. */
@@ -50,6 +50,9 @@ export const principalHeadersOption = () =>
       }),
     )
     .default({})
+    .refine((mapping) => !['authorization', 'cookie'].some((name) => name in mapping), {
+      error: 'authorization and cookie would be taken from every client of the gateway',
+    })
     .describe(
       'Headers for the service: name to id, kind, realm, roles, groups, scopes or claims.NAME. Lists are joined by commas; what is not visible ASCII is percent-encoded. Copies sent by clients are removed on every route.',
     )

@@ -7,7 +7,7 @@ import {
   parseForwardedCertificate,
 } from '../identity/certificate.ts'
 import { defineFilter, type FilterContext } from './filter.ts'
-import { identify, principalHeadersOption } from './identity-options.ts'
+import { allowOption, identify, principalHeadersOption } from './identity-options.ts'
 
 const texts = (what: string) => z.array(z.string().min(1)).default([]).describe(what)
 
@@ -36,12 +36,7 @@ const options = z.strictObject({
     .max(256)
     .optional()
     .describe('Realm of the principals. Default: the issuer’s name.'),
-  required: z
-    .boolean()
-    .default(true)
-    .describe(
-      'false = a request without a certificate goes on; one that is not in the lists is refused. Default true.',
-    ),
+  allow: allowOption(),
   forwarded: z
     .boolean()
     .default(false)
@@ -75,7 +70,7 @@ export const mtls = defineFilter({
   summary: 'Certificates of clients, verified by the listener; others get 403.',
   options,
   create(settings, deps) {
-    const { id: source, realm, required, forwarded, headers } = settings
+    const { id: source, realm, allow, forwarded, headers } = settings
     const isAllowed = createCertificateTest(settings)
     const known = new LRUCache<string, CertificateFacts>({ max: MAX_KNOWN })
 
@@ -98,7 +93,8 @@ export const mtls = defineFilter({
       ownsHeaders: Object.keys(headers),
       inbound(ctx) {
         const facts = factsOf(ctx)
-        if (facts === undefined) return required ? { status: 403, code: 'GW_AUTH_CERTIFICATE' } : undefined
+        if (facts === undefined)
+          return allow === undefined ? { status: 403, code: 'GW_AUTH_CERTIFICATE' } : undefined
         const id = idOf(facts, source)
         // The handshake may be long ago.
         const isOver = facts.expiresAt !== undefined && deps.clock.now() >= facts.expiresAt

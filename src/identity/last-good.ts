@@ -4,7 +4,8 @@ import { errorText, GatewayError } from '../core/errors.ts'
 export class LastGood<T> {
   readonly #load: () => Promise<T>
   #value: T | undefined
-  #turn = 0
+  #begun = 0
+  #applied = 0
 
   constructor(load: () => Promise<T>) {
     this.#load = load
@@ -24,12 +25,15 @@ export class LastGood<T> {
     }
   }
 
-  /** Loads again; what is wrong, or undefined. Of two at a time the one that began later counts. */
+  /** Loads again; what is wrong, or undefined. Of two at a time the one that began later counts in the end. */
   async reload(): Promise<string | undefined> {
-    const turn = ++this.#turn
+    const turn = ++this.#begun
     try {
       const value = await this.#load()
-      if (turn === this.#turn) this.#value = value
+      if (turn > this.#applied) {
+        this.#applied = turn
+        this.#value = value
+      }
       return undefined
     } catch (thrown) {
       return errorText(thrown)

@@ -75,9 +75,9 @@ describe('a listener that asks for certificates', () => {
     await expect(send({ tls: as(stranger) })).rejects.toThrow()
   })
 
-  test('with required: false who has none goes on, and acl judges', async () => {
+  test('with allow: missing who has none goes on, and acl judges', async () => {
     const rules = 'rules: [{ allow: { principals: [{ kind: mtls }] } }, { allow: { methods: [GET] } }]'
-    const { send } = await behind(`{ type: mtls, required: false }, { type: acl, ${rules} }`)
+    const { send } = await behind(`{ type: mtls, allow: missing }, { type: acl, ${rules} }`)
     expect((await send({ method: 'POST', tls: as(client) })).status).toBe(200)
     expect((await send({ method: 'POST', tls: as() })).status).toBe(401)
     expect((await send({ tls: as() })).status).toBe(200)

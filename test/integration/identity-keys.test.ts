@@ -76,7 +76,7 @@ describe('api-key', () => {
   })
 
   test('another scheme of Authorization is none of its business', async () => {
-    const { send } = await guarded(cleanups, inline('scheme: ApiKey, required: false'))
+    const { send } = await guarded(cleanups, inline('scheme: ApiKey, allow: missing'))
     const { status, arrived } = await send({ headers: { authorization: 'Bearer x' } })
     expect([status, arrived?.headers.authorization]).toEqual([200, 'Bearer x'])
   })
@@ -199,7 +199,7 @@ describe('basic', () => {
 
 describe('acl behind filters that find out who it is', () => {
   const filters = (rules: string) =>
-    `${inline('required: false', 'roles: [writer]')}, { type: acl, rules: [${rules}] }`
+    `${inline('allow: missing', 'roles: [writer]')}, { type: acl, rules: [${rules}] }`
 
   test.each([
     ['{ allow: { roles: [writer] } }', KEY, 200, undefined],

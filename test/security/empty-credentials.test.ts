@@ -22,7 +22,7 @@ describe('an empty key', () => {
       const store = memoryStore()
       for (const text of ['', ' '])
         store.hashes.set(`sluice:key:${keyDigest(text)}`, { id: 'k', owner: 'nobody' })
-      const places = 'scheme: ApiKey, cookie: key, query: key, required: false'
+      const places = 'scheme: ApiKey, cookie: key, query: key, allow: missing'
       const { send } = await guarded(
         cleanups,
         `{ type: api-key, ${places}, keys: [{ id: e, sha256: "${keyDigest('')}", owner: x }], store: { name: main } }`,
@@ -45,7 +45,7 @@ describe('passwords', () => {
     empty = await hashScrypt('')
   })
   const filter = () =>
-    `{ type: basic, required: false, users: [{ name: anna, hash: "${hash}" }, { name: none, hash: "${empty}" }] }`
+    `{ type: basic, allow: missing, users: [{ name: anna, hash: "${hash}" }, { name: none, hash: "${empty}" }] }`
   const INVALID = { status: 401, code: 'GW_AUTH_INVALID', arrived: undefined }
 
   test.each([

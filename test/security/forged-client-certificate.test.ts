@@ -29,7 +29,7 @@ test('nor does a trusted proxy’s, unless the operator wants it', async () => {
 })
 
 test('and it does not get to services, which may believe it', async () => {
-  const filters = '{ type: mtls, required: false, headers: { x-client-cert-cn: claims.commonName } }'
+  const filters = '{ type: mtls, allow: missing, headers: { x-client-cert-cn: claims.commonName } }'
   const { send } = await guarded(cleanups, filters)
   const { status, arrived } = await send({ headers: FORGED })
   expect(status).toBe(200)

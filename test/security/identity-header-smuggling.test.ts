@@ -44,7 +44,7 @@ test.each(FORGED)('%j does not get through with a key', async (fields) => {
 })
 
 test.each(FORGED)('%j does not get through where no key is needed, nor on another route', async (fields) => {
-  const { send } = await setUp('required: false')
+  const { send } = await setUp('allow: missing')
   for (const path of ['/', '/open']) {
     const { status, seen } = await send(path, `${fields}\r\n`)
     expect(status).toBe(200)
@@ -59,7 +59,7 @@ test('Connection cannot take away what the filter writes', async () => {
 })
 
 test('Connection cannot hide the credentials from the filter and show them to the service', async () => {
-  const { send } = await setUp('required: false')
+  const { send } = await setUp('allow: missing')
   const { seen } = await send('/', `X-API-Key: ${KEY}\r\nConnection: x-api-key\r\n`)
   expect(seen).not.toContain(KEY)
 })

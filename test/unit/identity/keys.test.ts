@@ -91,6 +91,24 @@ test('a broken edit keeps the last good value; without one the first load fails'
   expect(held.value).toBe(1)
 })
 
+test('of two loads at a time the later one counts in the end, and who waits for the first finds a value', async () => {
+  const answers: ((value: number) => void)[] = []
+  const held = new LastGood(() => new Promise<number>((resolve) => answers.push(resolve)))
+  const [first, second] = [held.prepare(), held.reload()]
+  answers[0]?.(1)
+  await first
+  expect(held.value).toBe(1)
+  answers[1]?.(2)
+  await second
+  expect(held.value).toBe(2)
+  const [third, fourth] = [held.reload(), held.reload()]
+  answers[3]?.(4)
+  await fourth
+  answers[2]?.(3)
+  await third
+  expect(held.value).toBe(4)
+})
+
 let now: number
 let asked: string[]
 let answer: () => Promise<Record<string, string>>
