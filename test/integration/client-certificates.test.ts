@@ -180,6 +180,17 @@ describe('X-Forwarded-Client-Cert', () => {
   })
 })
 
+test('with forwarded, who is no trusted proxy is judged by the certificate it has', async () => {
+  const { send } = await behind('{ type: mtls, forwarded: true, headers: { x-fp: claims.fingerprint } }')
+  const forged = { 'x-forwarded-client-cert': `Hash=${'ab'.repeat(32)}` }
+  const { arrived } = await send({ tls: as(client), headers: forged })
+  expect(arrived?.headers['x-fp']).toBe(client.fingerprint)
+  expect(await send({ tls: as(), headers: forged })).toMatchObject({
+    status: 403,
+    code: 'GW_AUTH_CERTIFICATE',
+  })
+})
+
 test('a running gateway takes another authority without a restart, and keeps the last good one', async () => {
   const pair = await opened(tlsFiles('first.example'))
   const port = await freePort()

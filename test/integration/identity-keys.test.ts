@@ -221,3 +221,16 @@ describe('acl behind filters that find out who it is', () => {
     expect(await send({ headers: { 'x-api-key': OTHER } })).toMatchObject({ status: 401 })
   })
 })
+
+test('in a dry run nothing of the request changes, also not its query', async () => {
+  const { send, gateway } = await guarded(
+    cleanups,
+    inline('mode: dryRun, query: key, headers: { x-owner: id }'),
+  )
+  const { status, arrived } = await send({ path: `/?key=${KEY}`, headers: { 'x-api-key': KEY } })
+  expect([status, arrived?.url, arrived?.headers['x-api-key'], arrived?.headers['x-owner']]).toEqual([
+    ...[200, `/?key=${KEY}`, KEY, undefined],
+  ])
+  expect((await send()).status).toBe(200)
+  expect((await gateway.record(1)).wouldRefuse).toEqual(['api-key'])
+})

@@ -40,12 +40,14 @@ describe('an empty key', () => {
 describe('passwords', () => {
   let hash: string
   let empty: string
+  let nul: string
   beforeAll(async () => {
     hash = await hashScrypt('right')
     empty = await hashScrypt('')
+    nul = await hashScrypt('right\0more')
   })
   const filter = () =>
-    `{ type: basic, allow: missing, users: [{ name: anna, hash: "${hash}" }, { name: none, hash: "${empty}" }] }`
+    `{ type: basic, allow: missing, users: [{ name: anna, hash: "${hash}" }, { name: none, hash: "${empty}" }, { name: nul, hash: "${nul}" }] }`
   const INVALID = { status: 401, code: 'GW_AUTH_INVALID', arrived: undefined }
 
   test.each([
@@ -53,6 +55,7 @@ describe('passwords', () => {
     ['an empty name', basicOf('', 'right')],
     ['a NUL after the name', basicOf('anna\0', 'right')],
     ['a NUL and more after the password', basicOf('anna', 'right\0more')],
+    ['a NUL in a password, although that is the password', basicOf('nul', 'right\0more')],
     ['a line break in the name', basicOf('anna\r\nx: y', 'right')],
     ['nothing', 'Basic'],
     ['blanks', 'Basic   '],
