@@ -1,4 +1,3 @@
-import { z } from 'zod'
 import { errorEntry, GatewayError } from '../core/errors.ts'
 import { checkContentDigest } from '../identity/content-digest.ts'
 import { parseEntries, placed, readText } from '../identity/entry-file.ts'
@@ -12,102 +11,15 @@ import {
   type SignatureProblem,
   type VerifiedSignature,
 } from '../identity/signature-check.ts'
-import { createSignatureKeys, signatureKeySchema } from '../identity/signature-keys.ts'
+import { createSignatureKeys, type SignatureKey, signatureKeySchema } from '../identity/signature-keys.ts'
 import { defineFilter, type FilterContext, type FilterDeps, type FilterReply } from './filter.ts'
-import {
-  allowOption,
-  challenge,
-  durationOption,
-  fileOption,
-  identify,
-  leaveChallenge,
-  principalHeadersOption,
-  realmOption,
-  reloadOnChange,
-} from './identity-options.ts'
-
-const component = z
-  .string()
-  .regex(/^(?:@(?:method|target-uri|authority|scheme|request-target|path|query)|[a-z0-9!#$%&'*+.^_`|~-]+)$/, {
-    error:
-      'write @method, @target-uri, @authority, @scheme, @request-target, @path, @query or a header in lower case',
-  })
-
-const replay = z.union([
-  z.enum(['memory', 'off']),
-  z.strictObject({
-    store: z.string().describe('Of `stores`.'),
-    prefix: z.string().default('sluice:replay:').describe('Of the keys. Default sluice:replay:.'),
-  }),
-])
-
-const options = z
-  .strictObject({
-    file: fileOption().optional().describe('YAML or JSON with a list `keys`; read again when it changes.'),
-    keys: z.array(signatureKeySchema).default([]).describe('Keys written here.'),
-    components: z
-      .array(component)
-      .default(['@method', '@target-uri'])
-      .describe(
-        'What must be signed. @target-uri may be signed as @authority, @path and @query, too. Default @method, @target-uri.',
-      ),
-    digest: z
-      .boolean()
-      .default(true)
-      .describe(
-        'A body must have a signed Content-Digest (sha-256, sha-512). One that is signed is checked in any case. Default true.',
-      ),
-    maxBody: z
-      .int()
-      .min(1)
-      .default(1_048_576)
-      .describe(
-        'Larger bodies are refused (413): they are held until their digest is known. Bytes. Default 1048576.',
-      ),
-    maxAge: durationOption().default(300_000).describe('Signed longer ago: refused. Default 5m.'),
-    clockSkew: durationOption().default(30_000).describe('What clocks may differ by. Default 30s.'),
-    replay: replay
-      .default('memory')
-      .describe(
-        'Where used signatures are remembered until they are too old: memory = in this process, { store } = in Redis, for several gateways or processes; off = a request may come again. Default memory.',
-      ),
-    replayEntries: z
-      .int()
-      .min(1)
-      .default(100_000)
-      .describe('Signatures remembered in memory; beyond that requests are refused (503). Default 100000.'),
-    nonce: z.boolean().default(false).describe('The parameter nonce must be there. Default false.'),
-    label: z.string().min(1).optional().describe('Only the signature of this label counts. Default: any.'),
-    tag: z.string().min(1).optional().describe('Only signatures with this tag count. Default: any.'),
-    allow: allowOption(),
-    realm: realmOption(),
-    headers: principalHeadersOption(),
-    forward: z
-      .boolean()
-      .default(false)
-      .describe('Let Signature and Signature-Input go on to the service. Default false.'),
-  })
-  .refine(({ file, keys }) => file !== undefined || keys.length > 0, { error: 'name keys or file' })
-
-type Options = z.output<typeof options>
-
-/** What may stand for the whole address. */
-const TARGET_URI = [
-  ['"@target-uri"'],
-  ['"@authority"', '"@path"', '"@query"'],
-  ['"@authority"', '"@request-target"'],
-]
-const DIGEST = '"content-digest"'
-
-function policyOf({ components, label, tag, maxAge, clockSkew, nonce }: Options): SignaturePolicy {
-  const required = components.map((name) => (name === '@target-uri' ? TARGET_URI : [[`"${name}"`]]))
-  return { required, label, tag, maxAgeMs: maxAge, skewMs: clockSkew, needsNonce: nonce }
-}
+import { acceptSignature, DIGEST, type HmacOptions, hmacOptions, policyOf } from './hmac-options.ts'
+import { challenge, identify, leaveChallenge, reloadOnChange } from './identity-options.ts'
 
 /** Resolves to false when it was used before. Rejects or throws when that cannot be said. */
 type Remember = (verified: VerifiedSignature) => boolean | Promise<boolean>
 
-function createRemember({ replay: where, replayEntries }: Options, deps: FilterDeps): Remember {
+function createRemember({ replay: where, replayEntries }: HmacOptions, deps: FilterDeps): Remember {
   if (where === 'off') return () => true
   if (where === 'memory') {
     const memory = deps.shared(
@@ -156,17 +68,27 @@ function messageOf(ctx: FilterContext): SignedMessage {
   return { method, scheme, target, authority, headers: ctx.receivedHeaders() }
 }
 
+/** The first of the signatures that is right; what is wrong with the first one otherwise. */
+function findRight(
+  ctx: FilterContext,
+  signatures: readonly MessageSignature[],
+  keys: ReadonlyMap<string, SignatureKey>,
+  policy: SignaturePolicy,
+  now: number,
+): VerifiedSignature | SignatureProblem {
+  const message = messageOf(ctx)
+  let first: SignatureProblem | undefined
+  for (const each of candidatesOf(signatures, policy)) {
+    const answer = checkSignature(message, each, keys, policy, now)
+    if (!('code' in answer)) return answer
+    first ??= answer
+  }
+  return first ?? { code: 'GW_AUTH_SIGNATURE', detail: 'no signature with the label or tag that counts' }
+}
+
 function refusal({ code, detail }: SignatureProblem, authenticate: string): FilterReply {
   if (code === 'GW_AUTH_SIGNATURE' || code === 'GW_AUTH_EXPIRED') return challenge(code, authenticate, detail)
   return { status: errorEntry(code).status, code, detail }
-}
-
-/** RFC 9421 §5.1: what a signature would have to look like. */
-function acceptSignature({ components, digest, label = 'sig', tag }: Options): string {
-  const covered = [...components.map((name) => `"${name}"`), ...(digest ? [DIGEST] : [])].join(' ')
-  const key = /^[a-z*][a-z0-9_.*-]*$/.test(label) ? label : 'sig'
-  const suffix = tag === undefined || /[^\x20-\x7e]|["\\]/.test(tag) ? '' : `;tag="${tag}"`
-  return `${key}=(${covered});created;keyid${suffix}`
 }
 
 /**
@@ -177,7 +99,7 @@ export const hmac = defineFilter({
   name: 'hmac',
   summary:
     'Signed requests (RFC 9421): shared secrets or public keys, body digest, replay protection; others get 401.',
-  options,
+  options: hmacOptions,
   create(settings, deps) {
     const { file, keys, allow, forward, headers, digest, maxBody, realm = deps.name } = settings
     const authenticate = `Signature realm="${realm}"`
@@ -195,21 +117,6 @@ export const hmac = defineFilter({
     })
     reloadOnChange(deps, [file], held)
 
-    const check = (ctx: FilterContext, candidates: readonly MessageSignature[]) => {
-      const message = messageOf(ctx)
-      let first: SignatureProblem | undefined
-      for (const each of candidates) {
-        const answer = checkSignature(message, each, held.value, policy, deps.clock.now())
-        if (!('code' in answer)) return answer
-        first ??= answer
-      }
-      return (
-        first ?? {
-          code: 'GW_AUTH_SIGNATURE' as const,
-          detail: 'no signature with the label or tag that counts',
-        }
-      )
-    }
     const judge = (
       ctx: FilterContext,
       { key }: VerifiedSignature,
@@ -246,7 +153,7 @@ export const hmac = defineFilter({
         if (signatures === undefined) {
           return challenge('GW_AUTH_SIGNATURE', authenticate, 'Signature and Signature-Input cannot be read')
         }
-        const answer = check(ctx, candidatesOf(signatures, policy))
+        const answer = findRight(ctx, signatures, held.value, policy, deps.clock.now())
         if ('code' in answer) return refusal(answer, authenticate)
         const wrongBody = digestProblem(ctx, answer.signature, digest)
         if (wrongBody !== undefined) return refusal(wrongBody, authenticate)

@@ -44,7 +44,7 @@ test('without any filter, too', async () => {
 })
 
 test('the element of a client in front of the trusted proxy is not the one that counts', async () => {
-  const filters = '{ type: mtls, forwarded: true, commonNames: [admin] }'
+  const filters = `{ type: mtls, forwarded: true, fingerprints: [${'ab'.repeat(32)}] }`
   const { send } = await guarded(cleanups, filters, { top: 'trustedProxies: [127.0.0.1]' })
   const field = `${XFCC},Hash=${'cd'.repeat(32)};Subject="CN=stranger"`
   const answer = await send({ headers: { 'x-forwarded-client-cert': field } })
