@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { GatewayError } from '../core/errors.ts'
 import type { Principal } from '../core/principal.ts'
+import type { RedisStore } from '../core/redis-store.ts'
 import { parseEntries, placed, readText } from '../identity/entry-file.ts'
 import { createKeyRing, type KeyEntry, keyDigest, keyEntrySchema, usability } from '../identity/key-ring.ts'
 import { KeyStore } from '../identity/key-store.ts'
@@ -20,10 +21,14 @@ import {
   reloadOnChange,
 } from './identity-options.ts'
 import { dropQueryParameter, queryValues } from './query-edit.ts'
+import { untilReady } from './store-ready.ts'
 
 const store = z.strictObject({
   name: z.string().describe('Of `stores`.'),
-  prefix: z.string().default('sluice:key:').describe('Before the digest. Default sluice:key:.'),
+  prefix: z
+    .string()
+    .default('key:')
+    .describe('Before the digest, after the store’s keyPrefix. Default key:.'),
   cache: durationOption().default(30_000).describe('A known key is asked for again after this. Default 30s.'),
   negativeCache: durationOption().default(5000).describe('The same for an unknown key. Default 5s.'),
   stale: durationOption()
@@ -120,9 +125,12 @@ function principalOf(entry: KeyEntry, filter: string, realm: string): Principal 
   }
 }
 
-function createKeyStore(settings: Options['store'], deps: FilterDeps): KeyStore | undefined {
-  if (settings === undefined) return undefined
-  return new KeyStore(deps.resources.store(settings.name), {
+function createKeyStore(
+  settings: NonNullable<Options['store']>,
+  redis: RedisStore,
+  deps: FilterDeps,
+): KeyStore {
+  return new KeyStore(redis, {
     prefix: settings.prefix,
     ttlMs: settings.cache,
     negativeTtlMs: settings.negativeCache,
@@ -149,7 +157,11 @@ export const apiKey = defineFilter({
         file === undefined ? [] : parseEntries(file, await readText(file), 'keys', keyEntrySchema)
       return createKeyRing([...placed('keys', keys), ...fromFile])
     })
-    const keyStore = createKeyStore(settings.store, deps)
+    const redis = settings.store === undefined ? undefined : deps.resources.store(settings.store.name)
+    const keyStore =
+      settings.store === undefined || redis === undefined
+        ? undefined
+        : createKeyStore(settings.store, redis, deps)
     reloadOnChange(deps, [file], held)
 
     const judge = (ctx: FilterContext, entry: KeyEntry | undefined): FilterReply | undefined => {
@@ -164,7 +176,9 @@ export const apiKey = defineFilter({
       return { status: 503, code: 'GW_AUTH_UNAVAILABLE', headers: { 'retry-after': '1' } }
     }
     return {
-      prepare: () => held.prepare(),
+      prepare: async () => {
+        await Promise.all([held.prepare(), untilReady(redis, deps)])
+      },
       ownsHeaders: Object.keys(headers),
       inbound(ctx) {
         const { isThere, key } = read(ctx)

@@ -20,7 +20,10 @@ const replay = z.union([
   z.enum(['memory', 'off']),
   z.strictObject({
     store: z.string().describe('Of `stores`.'),
-    prefix: z.string().default('sluice:replay:').describe('Of the keys. Default sluice:replay:.'),
+    prefix: z
+      .string()
+      .default('replay:')
+      .describe('Of the keys, after the store’s keyPrefix. Default replay:.'),
   }),
 ])
 

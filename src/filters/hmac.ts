@@ -1,4 +1,5 @@
 import { errorEntry, GatewayError } from '../core/errors.ts'
+import type { RedisStore } from '../core/redis-store.ts'
 import { checkContentDigest } from '../identity/content-digest.ts'
 import { parseEntries, placed, readText } from '../identity/entry-file.ts'
 import { LastGood } from '../identity/last-good.ts'
@@ -15,27 +16,31 @@ import { createSignatureKeys, type SignatureKey, signatureKeySchema } from '../i
 import { defineFilter, type FilterContext, type FilterDeps, type FilterReply } from './filter.ts'
 import { acceptSignature, DIGEST, type HmacOptions, hmacOptions, policyOf } from './hmac-options.ts'
 import { challenge, identify, leaveChallenge, reloadOnChange } from './identity-options.ts'
+import { untilReady } from './store-ready.ts'
 
 /** Resolves to false when it was used before. Rejects or throws when that cannot be said. */
 type Remember = (verified: VerifiedSignature) => boolean | Promise<boolean>
 
-function createRemember({ replay: where, replayEntries }: HmacOptions, deps: FilterDeps): Remember {
-  if (where === 'off') return () => true
-  if (where === 'memory') {
-    const memory = deps.shared(
-      `hmac-replay:${deps.name}:${replayEntries}`,
-      () => new ReplayMemory(replayEntries, deps.clock),
-    )
-    return ({ replayKey, replayUntil }) => {
-      const answer = memory.add(replayKey, replayUntil)
-      if (answer === 'full') throw new GatewayError('GW_AUTH_UNAVAILABLE', 'too many signatures to remember')
-      return answer === 'new'
-    }
+function rememberHere({ replay, replayEntries }: HmacOptions, deps: FilterDeps): Remember {
+  if (replay === 'off') return () => true
+  // Not lost with an edit of the options.
+  const memory = deps.shared(
+    `hmac-replay:${deps.name}:${replayEntries}`,
+    () => new ReplayMemory(replayEntries, deps.clock),
+  )
+  return ({ replayKey, replayUntil }) => {
+    const answer = memory.add(replayKey, replayUntil)
+    if (answer === 'full') throw new GatewayError('GW_AUTH_UNAVAILABLE', 'too many signatures to remember')
+    return answer === 'new'
   }
-  const store = deps.resources.store(where.store)
+}
+
+function rememberIn(store: RedisStore, { replay }: HmacOptions, deps: FilterDeps): Remember {
+  const prefix = typeof replay === 'object' ? replay.prefix : ''
   return async ({ replayKey, replayUntil }) => {
     try {
-      return await store.setIfAbsent(where.prefix + replayKey, '1', Math.ceil(replayUntil - deps.clock.now()))
+      const ttlMs = Math.max(1, Math.ceil(replayUntil - deps.clock.now()))
+      return await store.setIfAbsent(prefix + replayKey, '1', ttlMs)
     } catch (cause) {
       throw new GatewayError('GW_AUTH_UNAVAILABLE', `store ${store.name}`, { cause })
     }
@@ -109,7 +114,9 @@ export const hmac = defineFilter({
       headers: { ...missing.headers, 'accept-signature': acceptSignature(settings) },
     }
     const policy = policyOf(settings)
-    const remember = createRemember(settings, deps)
+    const where = settings.replay
+    const store = typeof where === 'object' ? deps.resources.store(where.store) : undefined
+    const remember = store === undefined ? rememberHere(settings, deps) : rememberIn(store, settings, deps)
     const held = new LastGood(async () => {
       const fromFile =
         file === undefined ? [] : parseEntries(file, await readText(file), 'keys', signatureKeySchema)
@@ -142,7 +149,9 @@ export const hmac = defineFilter({
       return { status: 503, code: 'GW_AUTH_UNAVAILABLE', headers: { 'retry-after': '1' } }
     }
     return {
-      prepare: () => held.prepare(),
+      prepare: async () => {
+        await Promise.all([held.prepare(), untilReady(store, deps)])
+      },
       needsBody: { maxBytes: maxBody, whenLarger: 'refuse' },
       ownsHeaders: Object.keys(headers),
       inbound(ctx) {

@@ -124,7 +124,7 @@ describe('api-key', () => {
 
   test('keys of the store; while it is down known ones go on, others get 503 without its address', async () => {
     const store = memoryStore()
-    store.hashes.set(`sluice:key:${keyDigest(KEY)}`, { id: 'k1', owner: 'stored', roles: 'admin' })
+    store.hashes.set(`key:${keyDigest(KEY)}`, { id: 'k1', owner: 'stored', roles: 'admin' })
     const options =
       '{ type: api-key, store: { name: main, cache: 0, negativeCache: 0 }, headers: { x-roles: roles } }'
     const { send } = await guarded(cleanups, options, { environment: { resources: withStore(store) } })

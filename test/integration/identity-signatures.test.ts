@@ -107,7 +107,7 @@ describe('hmac', () => {
       arrived: undefined,
     })
     const [[key, ttl] = ['', 0]] = store.keys
-    expect(key).toMatch(/^sluice:replay:[\w-]{43}$/)
+    expect(key).toMatch(/^replay:[\w-]{43}$/)
     expect(ttl).toBeGreaterThan(325_000)
     expect(ttl).toBeLessThanOrEqual(330_000)
     store.isUp = false

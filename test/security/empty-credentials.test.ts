@@ -20,8 +20,7 @@ describe('an empty key', () => {
     '%j %s is wrong, not missing, even where its digest is known and no key is needed',
     async (headers, path = '/') => {
       const store = memoryStore()
-      for (const text of ['', ' '])
-        store.hashes.set(`sluice:key:${keyDigest(text)}`, { id: 'k', owner: 'nobody' })
+      for (const text of ['', ' ']) store.hashes.set(`key:${keyDigest(text)}`, { id: 'k', owner: 'nobody' })
       const places = 'scheme: ApiKey, cookie: key, query: key, allow: missing'
       const { send } = await guarded(
         cleanups,
