@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { connect as connectH2 } from 'node:http2'
 import { join } from 'node:path'
+import { connect } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import { type Authority, authority, type Issued } from '../support/authority.ts'
@@ -150,6 +151,52 @@ describe('a listener that asks for certificates', () => {
     writeFileSync(crl, 'nothing')
     expect(gateway.certificates?.reload()).toEqual([expect.stringContaining('the old authorities serve on')])
     expect((await send({ tls: as(third) })).status).toBe(403)
+  })
+})
+
+describe('a TLS session that is taken up again', () => {
+  /** Status of one request, and the session to take up. */
+  async function ask(port: number, options: object) {
+    const socket = connect({ port, host: '127.0.0.1', ALPNProtocols: ['http/1.1'], ...options })
+    later(() => socket.destroy())
+    const tickets: Buffer[] = []
+    socket.on('session', (ticket) => void tickets.push(ticket))
+    await once(socket, 'secureConnect')
+    const isReused = socket.isSessionReused()
+    socket.write('GET / HTTP/1.1\r\nHost: first.example\r\n\r\n')
+    const [head] = await once(socket, 'data')
+    const session = isReused ? undefined : await waitFor(() => tickets.at(-1), { what: 'a session' })
+    socket.destroy()
+    return { status: Number(/^HTTP\/1.1 (\d+)/.exec(String(head))?.[1]), session, isReused }
+  }
+
+  test.each(['TLSv1.2', 'TLSv1.3'] as const)(
+    'says the same of its client as the first one did (%s)',
+    async (version) => {
+      const { gateway } = await behind('{ type: mtls }')
+      for (const [issued, status] of [
+        [client, 200],
+        [stranger, 403],
+        [undefined, 403],
+      ] as const) {
+        const options = { ...as(issued), maxVersion: version }
+        const first = await ask(gateway.port, options)
+        const again = await ask(gateway.port, { ...as(), maxVersion: version, session: first.session })
+        expect([first.status, again.status, again.isReused]).toEqual([status, status, true])
+      }
+    },
+  )
+
+  test('does not outlive the authority that its client was known by', async () => {
+    const file = join(ca.caFile, '../replaced.pem')
+    writeFileSync(file, ca.ca)
+    const { gateway } = await behind('{ type: mtls }', 'request', { ca: file })
+    const first = await ask(gateway.port, as(client))
+    expect(first.status).toBe(200)
+    writeFileSync(file, foreign.ca)
+    expect(gateway.certificates?.reload()).toEqual([])
+    const again = await ask(gateway.port, { ...as(client), session: first.session })
+    expect([again.status, again.isReused]).toEqual([403, false])
   })
 })
 
