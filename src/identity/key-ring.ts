@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { z } from 'zod'
 import { type Placed, refuseDuplicates } from './entry-file.ts'
 
@@ -58,7 +58,7 @@ export type KeyEntry = z.output<typeof keyEntrySchema>
  * 128 bits, so nobody can try them all, however fast each try is.
  */
 export function keyDigest(key: string): string {
-  return createHash('sha256').update(key, 'utf8').digest('hex')
+  return hash('sha256', key)
 }
 
 /** Whether a credential may be used now. */

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { z } from 'zod'
 import { GatewayError } from '../core/errors.ts'
 import { type Placed, parseEntries, readText, refuseDuplicates } from './entry-file.ts'
@@ -83,12 +84,8 @@ export function parseBasic(
 ): { readonly user: string; readonly password: string } | undefined {
   if (!/^[A-Za-z0-9+/_-]+={0,2}$/.test(encoded) || encoded.length > 2048) return undefined
   const bytes = Buffer.from(encoded, 'base64')
-  let text: string
-  try {
-    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
-  } catch {
-    return undefined
-  }
+  if (!isUtf8(bytes)) return undefined
+  const text = bytes.toString('utf8')
   const colon = text.indexOf(':')
   if (colon < 1 || colon === text.length - 1 || hasControl(text)) return undefined
   return { user: text.slice(0, colon).normalize('NFC'), password: text.slice(colon + 1).normalize('NFC') }
