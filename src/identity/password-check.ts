@@ -1,4 +1,4 @@
-import { createHmac, randomBytes } from 'node:crypto'
+import { hash as digestOf, randomBytes } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Clock } from '../core/duration.ts'
 import { GatewayError } from '../core/errors.ts'
@@ -26,7 +26,7 @@ const MAX_VERIFIED = 10_000
  */
 export class PasswordCheck {
   readonly #options: PasswordCheckOptions
-  readonly #secret = randomBytes(32)
+  readonly #secret = randomBytes(32).toString('base64')
   /** Until when. Monotonic ms. */
   readonly #verified = new LRUCache<string, number>({ max: MAX_VERIFIED })
   readonly #running = new Map<string, Promise<boolean>>()
@@ -66,14 +66,15 @@ export class PasswordCheck {
 
   /** Some hash of the list, always the same for the same name: what an unknown user costs. */
   decoyFor<T>(user: string, among: readonly T[]): T | undefined {
-    const digest = createHmac('sha256', this.#secret).update(user).digest()
+    const digest = digestOf('sha256', this.#secret + user, 'buffer')
     return among[digest.readUInt32BE(0) % Math.max(1, among.length)]
   }
 
   #digest(user: string, password: string, hash: PasswordHash): string {
     const stored = hash.kind === 'bcrypt' ? hash.text : hash.key.toString('base64')
-    // Neither name nor password holds a NUL.
-    return createHmac('sha256', this.#secret).update(`${user}\0${password}\0${stored}`).digest('base64')
+    // Neither name nor password holds a NUL. Digests never leave this object: a key in front is as good as an HMAC here,
+    // at a fifth of its cost.
+    return digestOf('sha256', `${this.#secret}${user}\0${password}\0${stored}`, 'base64')
   }
 
   async #check(password: string, hash: PasswordHash, digest: string | undefined): Promise<boolean> {
