@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { identityProvider } from './identity.ts'
 import { clientAuth } from './client-auth.ts'
+import { identityProvider } from './identity.ts'
 import { defaults, service } from './policy.ts'
 import { filterDefinition, route } from './routes.ts'
 import { duration, hostPattern, listenAddress, name, network, size } from './values.ts'

@@ -6,13 +6,13 @@ import { parseEntries, placed, readText } from '../identity/entry-file.ts'
 import { createKeyRing, type KeyEntry, keyDigest, keyEntrySchema, usability } from '../identity/key-ring.ts'
 import { KeyStore } from '../identity/key-store.ts'
 import { LastGood } from '../identity/last-good.ts'
-import { cookieValues, dropCookie } from './cookie-edit.ts'
+import { durationOption } from './duration-option.ts'
 import { defineFilter, type FilterContext, type FilterDeps, type FilterReply } from './filter.ts'
 import { headerName, headerToken } from './header-options.ts'
 import {
   allowOption,
   challenge,
-  durationOption,
+  counted,
   fileOption,
   identify,
   leaveChallenge,
@@ -20,8 +20,8 @@ import {
   realmOption,
   reloadOnChange,
 } from './identity-options.ts'
-import { dropQueryParameter, queryValues } from './query-edit.ts'
 import { untilReady } from './store-ready.ts'
+import { type TokenLocation, tokenPlace } from './token-locations.ts'
 
 const store = z.strictObject({
   name: z.string().describe('Of `stores`.'),
@@ -60,12 +60,14 @@ const options = z
     headers: principalHeadersOption(),
     forward: z.boolean().default(false).describe('Let the key go on to the service. Default false.'),
   })
-  .superRefine(({ file, keys, store, header, scheme, cookie, query }, ctx) => {
+  .superRefine(({ file, keys, store, header, scheme, cookie, query, forward }, ctx) => {
     const message = (text: string) => ctx.addIssue({ code: 'custom', message: text })
     if (file === undefined && keys.length === 0 && store === undefined) message('name keys, file or store')
     if (header === false && scheme === undefined && cookie === undefined && query === undefined) {
       message('name a place for the key: header, scheme, cookie or query')
     }
+    if (forward && query !== undefined)
+      message('a key in the query cannot be forwarded: it would stand in logs')
   })
 
 type Options = z.output<typeof options>
@@ -79,33 +81,17 @@ interface Found {
   readonly isThere: boolean
 }
 
-function schemePattern(scheme: string): RegExp {
-  return new RegExp(`^${scheme.replace(/[^\w]/g, '\\$&')}(?: +|$)`, 'i')
-}
-
-/** What the places of a request hold. `take` also removes it, so that the service does not see it. */
+/** What the places of a request hold; takes it away, so that the service does not see it. */
 function createReader({ header, scheme, cookie, query, forward }: Options): (ctx: FilterContext) => Found {
-  const pattern = scheme === undefined ? undefined : schemePattern(scheme)
+  const locations: TokenLocation[] = []
+  if (header !== false) locations.push({ header })
+  if (scheme !== undefined) locations.push({ header: 'authorization', prefix: scheme })
+  if (cookie !== undefined) locations.push({ cookie })
+  if (query !== undefined) locations.push({ query })
+  const places = locations.map(tokenPlace)
   return (ctx) => {
-    const { headers } = ctx
-    const found: string[] = []
-    if (header !== false) {
-      found.push(...headers.getAll(header))
-      if (!forward) headers.delete(header)
-    }
-    const authorizations = pattern === undefined ? [] : headers.getAll('authorization')
-    if (pattern !== undefined && authorizations.some((value) => pattern.test(value))) {
-      found.push(...authorizations.map((value) => value.replace(pattern, '').trim()))
-      if (!forward) headers.delete('authorization')
-    }
-    if (cookie !== undefined) {
-      found.push(...cookieValues(headers, cookie))
-      if (!forward) dropCookie(headers, cookie)
-    }
-    if (query !== undefined) {
-      found.push(...queryValues(ctx.decision.query, query))
-      dropQueryParameter(ctx, query, forward)
-    }
+    const found = places.flatMap((place) => place.find(ctx))
+    if (!forward) for (const place of places) place.strip(ctx)
     const [first] = found
     return { isThere: first !== undefined, key: found.every((each) => each === first) ? first : undefined }
   }
@@ -180,7 +166,7 @@ export const apiKey = defineFilter({
         await Promise.all([held.prepare(), untilReady(redis, deps)])
       },
       ownsHeaders: Object.keys(headers),
-      inbound(ctx) {
+      inbound: counted(deps, (ctx) => {
         const { isThere, key } = read(ctx)
         if (!isThere) {
           if (allow === undefined) return challenge('GW_AUTH_MISSING', authenticate)
@@ -191,7 +177,7 @@ export const apiKey = defineFilter({
         const entry = held.value.get(digest) ?? keyStore?.find(digest)
         if (!(entry instanceof Promise)) return judge(ctx, entry)
         return entry.then((stored) => judge(ctx, stored), unavailable)
-      },
+      }),
     }
   },
 })

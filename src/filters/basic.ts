@@ -6,11 +6,12 @@ import { usability } from '../identity/key-ring.ts'
 import { LastGood } from '../identity/last-good.ts'
 import { PasswordCheck } from '../identity/password-check.ts'
 import { createUserList, parseBasic, readUsers, type User, userEntrySchema } from '../identity/user-list.ts'
+import { durationOption } from './duration-option.ts'
 import { defineFilter, type FilterContext, type FilterReply } from './filter.ts'
 import {
   allowOption,
   challenge,
-  durationOption,
+  counted,
   fileOption,
   identify,
   leaveChallenge,
@@ -94,7 +95,7 @@ export const basic = defineFilter({
     return {
       prepare: () => held.prepare(),
       ownsHeaders: Object.keys(headers),
-      inbound(ctx) {
+      inbound: counted(deps, (ctx) => {
         const fields = ctx.headers.getAll('authorization')
         const [scheme, encoded = ''] = /^basic(?: +(.*))?$/i.exec(fields[0] ?? '') ?? []
         if (scheme === undefined) {
@@ -117,7 +118,7 @@ export const basic = defineFilter({
         )
         if (!(verdict instanceof Promise)) return judge(ctx, user, verdict)
         return verdict.then((isRight) => judge(ctx, user, isRight), overloaded)
-      },
+      }),
     }
   },
 })

@@ -41,12 +41,7 @@ function drop(response: ResponseContext): void {
 function shadowOf(ctx: FilterContext): FilterContext {
   let { principal } = ctx
   for (const shadow of ctx.shadows?.values() ?? []) principal ??= shadow.principal
-  const copy = {
-    ...ctx,
-    headers: ctx.headers.clone(),
-    attributes: new Map(ctx.attributes),
-    principal,
-  }
+  const copy = { ...ctx, headers: ctx.headers.clone(), attributes: new Map(ctx.attributes), principal }
   delete copy.shadows
   return copy
 }

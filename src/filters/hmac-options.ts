@@ -1,13 +1,8 @@
 import { z } from 'zod'
 import type { SignaturePolicy } from '../identity/signature-check.ts'
 import { signatureKeySchema } from '../identity/signature-keys.ts'
-import {
-  allowOption,
-  durationOption,
-  fileOption,
-  principalHeadersOption,
-  realmOption,
-} from './identity-options.ts'
+import { durationOption } from './duration-option.ts'
+import { allowOption, fileOption, principalHeadersOption, realmOption } from './identity-options.ts'
 
 const component = z
   .string()

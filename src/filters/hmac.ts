@@ -15,7 +15,7 @@ import {
 import { createSignatureKeys, type SignatureKey, signatureKeySchema } from '../identity/signature-keys.ts'
 import { defineFilter, type FilterContext, type FilterDeps, type FilterReply } from './filter.ts'
 import { acceptSignature, DIGEST, type HmacOptions, hmacOptions, policyOf } from './hmac-options.ts'
-import { challenge, identify, leaveChallenge, reloadOnChange } from './identity-options.ts'
+import { challenge, counted, identify, leaveChallenge, reloadOnChange } from './identity-options.ts'
 import { untilReady } from './store-ready.ts'
 
 /** Resolves to false when it was used before. Rejects or throws when that cannot be said. */
@@ -154,7 +154,7 @@ export const hmac = defineFilter({
       },
       needsBody: { maxBytes: maxBody, whenLarger: 'refuse' },
       ownsHeaders: Object.keys(headers),
-      inbound(ctx) {
+      inbound: counted(deps, (ctx) => {
         const signatures = parseSignatures(ctx.receivedHeaders())
         if (signatures?.length === 0)
           return allow === undefined ? refuseMissing : leaveChallenge(ctx, authenticate)
@@ -173,7 +173,7 @@ export const hmac = defineFilter({
         } catch (thrown) {
           return unavailable(thrown)
         }
-      },
+      }),
     }
   },
 })

@@ -1,22 +1,9 @@
 import { z } from 'zod'
-import { parseDuration } from '../core/duration.ts'
 import type { Principal } from '../core/principal.ts'
 import type { LastGood } from '../identity/last-good.ts'
 import { HEADER_SOURCE, writePrincipal } from '../identity/principal-headers.ts'
-import type { FilterContext, FilterDeps, FilterReply } from './filter.ts'
+import type { FilterContext, FilterDeps, FilterReply, InboundResult } from './filter.ts'
 import { headerName } from './header-options.ts'
-
-/** `250ms`, `15s`, `10m`; plain 0 where nothing is meant. Becomes ms. */
-export const durationOption = () =>
-  z.union([z.string(), z.literal(0)]).transform((text, ctx) => {
-    const ms = parseDuration(String(text))
-    if (ms !== undefined) return ms
-    ctx.addIssue({
-      code: 'custom',
-      message: `"${text}" is no duration; write it with its unit: 250ms, 15s, 10m`,
-    })
-    return z.NEVER
-  })
 
 /** A file; relative to the one it is written in (`src/config/filter-paths.ts`). */
 export const fileOption = () => z.string().min(1).meta({ format: 'path' })
@@ -111,4 +98,21 @@ export function reloadOnChange<T>(
     )
     deps.event({ filter: deps.name, what: 'credentials_refused', problem })
   })
+}
+
+/** Counts what an identity filter decides. */
+export function counted(
+  deps: FilterDeps,
+  inbound: (ctx: FilterContext) => InboundResult,
+): (ctx: FilterContext) => InboundResult {
+  const note = (ctx: FilterContext, reply: FilterReply | undefined) => {
+    const passed = ctx.principal?.filter === deps.name ? 'ok' : 'anonymous'
+    const decision = reply === undefined ? passed : (reply.code ?? '').replace('GW_AUTH_', '').toLowerCase()
+    deps.metrics.count('sluice_auth_decisions_total', [deps.name, decision])
+    return reply
+  }
+  return (ctx) => {
+    const result = inbound(ctx)
+    return result instanceof Promise ? result.then((reply) => note(ctx, reply)) : note(ctx, result)
+  }
 }

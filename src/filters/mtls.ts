@@ -7,7 +7,7 @@ import {
   parseForwardedCertificate,
 } from '../identity/certificate.ts'
 import { defineFilter, type FilterContext } from './filter.ts'
-import { allowOption, identify, principalHeadersOption } from './identity-options.ts'
+import { allowOption, counted, identify, principalHeadersOption } from './identity-options.ts'
 
 const texts = (what: string) => z.array(z.string().min(1)).default([]).describe(what)
 
@@ -91,7 +91,7 @@ export const mtls = defineFilter({
     }
     return {
       ownsHeaders: Object.keys(headers),
-      inbound(ctx) {
+      inbound: counted(deps, (ctx) => {
         const facts = factsOf(ctx)
         if (facts === undefined)
           return allow === undefined ? { status: 403, code: 'GW_AUTH_CERTIFICATE' } : undefined
@@ -111,7 +111,7 @@ export const mtls = defineFilter({
           },
           headers,
         )
-      },
+      }),
     }
   },
 })

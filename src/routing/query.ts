@@ -5,7 +5,6 @@ export function withQuery(routed: Routed, query: string): Routed {
   if (query === routed.query) return routed
   const { upstreamTarget } = routed
   if (upstreamTarget === undefined) return { ...routed, query }
-  // What goes upstream may have kept what was taken out of `query` for the log alone.
-  const [path = ''] = upstreamTarget.split('?', 1)
+  const path = upstreamTarget.slice(0, upstreamTarget.length - routed.query.length)
   return { ...routed, query, upstreamTarget: path + query }
 }

@@ -18,6 +18,7 @@ test.each<[string, object, RegExp]>([
   ['api-key', {}, /name keys, file or store/],
   ['api-key', { keys: [KEY], header: false }, /name a place for the key/],
   ['api-key', { keys: [{ ...KEY, sha256: 'sk_secret_text' }] }, /64 hex digits/],
+  ['api-key', { keys: [KEY], query: 'key', forward: true }, /would stand in logs/],
   ['api-key', { keys: [KEY], headers: { 'x-a': 'password' } }, /write id, kind/],
   ['api-key', { keys: [KEY], headers: { Authorization: 'id' } }, /taken from every client/],
   ['api-key', { keys: [KEY], headers: { 'content-length': 'id' } }, /Invalid key/],
@@ -98,4 +99,22 @@ test('api-key answers at once, without a promise', async () => {
     ...{ id: 'shop', kind: 'api-key', filter: 'api-key', realm: 'api-key', claims: { key: 'k1' } },
     ...{ roles: [], groups: [], scopes: [] },
   })
+})
+
+test.each<[string, object, Record<string, string>, string[]]>([
+  ['api-key', { keys: [KEY] }, { 'x-api-key': 'sk_0123456789abcdef' }, ['ok']],
+  ['api-key', { keys: [KEY] }, {}, ['missing']],
+  ['api-key', { keys: [KEY] }, { 'x-api-key': 'sk_0123456789abcdeF' }, ['invalid']],
+  ['api-key', { keys: [KEY], allow: 'missing' }, {}, ['anonymous']],
+  ['basic', { users: [{ name: 'a', hash: HASH }] }, { authorization: 'Basic YTpi' }, ['invalid']],
+  ['mtls', {}, {}, ['certificate']],
+])('%s with %o counts for %o: %j', async (type, options, headers, decisions) => {
+  const counts: string[] = []
+  const metrics = {
+    count: (_name: string, labels: readonly string[]) => void counts.push(labels.join(' ')),
+    set: () => {},
+  }
+  const { chain } = await prepared(type, options, { metrics })
+  await runInbound(chain, aContext({ headers }))
+  expect(counts).toEqual(decisions.map((decision) => `${type} ${decision}`))
 })
