@@ -49,7 +49,7 @@ identityProviders:
 routes:
   - name: shop
     match: { pathPrefix: / }
-    filters: [{ type: jwt, providers: [login], claimHeaders: { x-user: sub }${filter} }]
+    filters: [{ type: jwt, providers: [login], headers: { x-user: id }${filter} }]
     upstreams: ["http://127.0.0.1:${port}"]
 `
 const jwks = (url: string, more = '') =>

@@ -151,7 +151,7 @@ describe('one provider', () => {
     const { run } = setUp({
       providers: ['login'],
       allow: 'missing',
-      claimHeaders: { 'x-user': 'sub', 'x-mail': 'mail' },
+      headers: { 'x-user': 'id', 'x-mail': 'claims.mail' },
     })
     const headers = { 'x-user': 'root', 'x-mail': 'root' }
     expect((await run({ headers })).ctx.headers.size).toBe(0)
@@ -353,8 +353,9 @@ describe('options', () => {
     ['nothing', {}],
     ['both', { providers: ['login'], require: 'login' }],
     ['an unknown provider', { providers: ['logn'] }],
-    ['authorization as a header of claims', { providers: ['login'], claimHeaders: { Authorization: 'sub' } }],
-    ['host as a header of claims', { providers: ['login'], claimHeaders: { host: 'sub' } }],
+    ['authorization as a header for the service', { providers: ['login'], headers: { Authorization: 'id' } }],
+    ['host as a header for the service', { providers: ['login'], headers: { host: 'id' } }],
+    ['a header of something unknown', { providers: ['login'], headers: { 'x-a': 'sub' } }],
     ['a realm with a quote', { providers: ['login'], realm: 'a"b' }],
     ['no place', { providers: ['login'], from: [] }],
     ['an unknown key', { providers: ['login'], scope: {} }],
@@ -362,8 +363,8 @@ describe('options', () => {
     expect(() => setUp(options)).toThrow(expect.objectContaining({ code: 'GW_CONFIG_INVALID' }))
   })
 
-  test('headers of claims are the filter’s own', () => {
-    const options = jwt.options.parse({ providers: ['login'], claimHeaders: { 'X-User': 'sub' } })
+  test('headers for the service are the filter’s own', () => {
+    const options = jwt.options.parse({ providers: ['login'], headers: { 'X-User': 'id' } })
     const deps = { ...notingDeps(), name: 'jwt', resources: { identityProvider: () => PROVIDERS[0] } }
     const handlers = jwt.create(options, deps as never)
     expect(handlers.ownsHeaders).toEqual(['x-user'])
