@@ -3,7 +3,7 @@ import type { Principal } from '../core/principal.ts'
 import type { IdentityProvider } from '../identity/provider.ts'
 import { claimAt, type JsonObject } from '../identity/strict-json.ts'
 import { HEADER_SOURCE, setPrincipalHeaders } from './claim-headers.ts'
-import { claimRules, scopeRules, wordsAt } from './claim-rules.ts'
+import { claimRules, namesAt, scopeRules, scopesAt } from './claim-rules.ts'
 import { defineFilter, type FilterContext, type FilterDeps, type FilterReply } from './filter.ts'
 import { headerName } from './header-options.ts'
 import { tokenLocation, tokenPlace } from './token-locations.ts'
@@ -154,9 +154,9 @@ function createPrincipals(
       filter: deps.name,
       realm: provider.realm,
       claims,
-      roles: wordsAt(claims, [rolesClaim]),
-      groups: wordsAt(claims, [groupsClaim]),
-      scopes: wordsAt(claims, scopePaths),
+      roles: namesAt(claims, rolesClaim),
+      groups: namesAt(claims, groupsClaim),
+      scopes: scopesAt(claims, scopePaths),
     })
     known.set(claims, principal)
     return principal

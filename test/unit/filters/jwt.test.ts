@@ -37,6 +37,7 @@ const PROVIDERS = [
     lost: { kind: 'unavailable' },
     slow: Promise.resolve(claims({ sub: 'slow' })),
     clumsy: Promise.reject(new GatewayError('GW_INTERNAL_STATE')),
+    text: claims({ roles: 'no admin', groups: '', scope: ' read  write ' }),
     list: claims({ scope: undefined, scp: ['read'], 'https://x/roles': ['admin'], a: { b: 1 }, n: 7 }),
   }),
   provider('device', { phone: claims({ sub: 'phone' }) }),
@@ -255,6 +256,11 @@ describe('scopes and claims', () => {
     expect([who, ctx.principal?.roles, ctx.principal?.scopes]).toEqual(['alice', ['admin'], ['read']])
     expect((await setUp({ ...options, claims: { n: '7' } }).bearer('list')).status).toBe(403)
     expect((await setUp({ ...options, scopesClaim: 'groups' }).bearer('list')).status).toBe(403)
+  })
+
+  test('a role that is a text is one role, whatever is in it; scopes are words', async () => {
+    const { principal } = (await setUp({ providers: ['login'] }).bearer('text')).ctx
+    expect(principal).toMatchObject({ roles: ['no admin'], groups: [], scopes: ['read', 'write'] })
   })
 
   test('a refusal names the scopes that are needed, not those that are there', async () => {
