@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Principal } from '../core/principal.ts'
 import type { LastGood } from '../identity/last-good.ts'
-import { HEADER_SOURCE, writePrincipal } from '../identity/principal-headers.ts'
+import { HEADER_SOURCE, setPrincipalHeaders } from './claim-headers.ts'
 import type { FilterContext, FilterDeps, FilterReply, InboundResult } from './filter.ts'
 import { headerName } from './header-options.ts'
 
@@ -72,7 +72,7 @@ export function identify(
   headers: Readonly<Record<string, string>>,
 ): undefined {
   ctx.principal = principal
-  writePrincipal(ctx.headers, principal, headers)
+  setPrincipalHeaders(ctx.headers, Object.entries(headers), principal)
   return undefined
 }
 

@@ -118,3 +118,26 @@ test.each<[string, object, Record<string, string>, string[]]>([
   await runInbound(chain, aContext({ headers }))
   expect(counts).toEqual(decisions.map((decision) => `${type} ${decision}`))
 })
+
+test.each([
+  ['plain', 'plain'],
+  ['CN=a,O=b c', 'CN=a,O=b c'],
+  ['a\r\nx-admin: 1', 'a%0D%0Ax-admin: 1'],
+  ['50%', '50%25'],
+  ['Jürgen', 'J%C3%BCrgen'],
+  [' a ', '%20a%20'],
+  ['\u0000', '%00'],
+])('metadata %j becomes the header %j', async (plan, value) => {
+  const options = {
+    keys: [{ ...KEY, metadata: { plan }, roles: ['a,b', 'c'] }],
+    headers: { 'x-plan': 'claims.plan', 'x-r': 'roles', 'x-g': 'groups' },
+  }
+  const { chain } = await prepared('api-key', options)
+  const ctx = aContext({ headers: { 'x-api-key': 'sk_0123456789abcdef', 'x-g': 'forged' } })
+  runInbound(chain, ctx)
+  expect([ctx.headers.get('x-plan'), ctx.headers.get('x-r'), ctx.headers.has('x-g')]).toEqual([
+    value,
+    'a%2Cb,c',
+    false,
+  ])
+})

@@ -1,12 +1,10 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { GatewayError } from '../../../src/core/errors.ts'
-import { Headers } from '../../../src/core/headers.ts'
 import type { RedisStore } from '../../../src/core/redis-store.ts'
 import { parseEntries, placed } from '../../../src/identity/entry-file.ts'
 import { createKeyRing, keyDigest, keyEntrySchema, usability } from '../../../src/identity/key-ring.ts'
 import { KeyStore } from '../../../src/identity/key-store.ts'
 import { LastGood } from '../../../src/identity/last-good.ts'
-import { headerText, writePrincipal } from '../../../src/identity/principal-headers.ts'
 
 const DIGEST = keyDigest('a-key-of-16-chars')
 const entry = (own: object = {}) => keyEntrySchema.parse({ id: 'k1', sha256: DIGEST, owner: 'shop', ...own })
@@ -209,37 +207,4 @@ test.each([
 ])('disabled "%s" in the store means %s', async (text, disabled) => {
   answer = async () => ({ id: 'k1', owner: 'a', disabled: text })
   expect(await find('d1')).toMatchObject({ disabled })
-})
-
-test.each([
-  ['plain', 'plain'],
-  ['CN=a,O=b c', 'CN=a,O=b c'],
-  ['a\r\nx-admin: 1', 'a%0D%0Ax-admin: 1'],
-  ['50%', '50%25'],
-  ['Jürgen', 'J%C3%BCrgen'],
-  [' a ', '%20a%20'],
-  ['', ''],
-  ['\ud800', '%EF%BF%BD'],
-  ['\u0000', '%00'],
-])('%j in a header is %j', (text, value) => {
-  expect(headerText(text)).toBe(value)
-})
-
-test('a principal becomes headers; what it does not have is removed', () => {
-  const headers = new Headers(['x-plan', 'forged', 'x-id', 'forged'])
-  writePrincipal(
-    headers,
-    {
-      ...{ id: 'a', kind: 'api-key', filter: 'f', claims: { list: ['x,y', 'z'], deep: { a: 1 } } },
-      ...{ roles: ['r1', 'r2'], groups: [], scopes: [] },
-    },
-    {
-      'x-id': 'id',
-      'x-roles': 'roles',
-      'x-plan': 'claims.plan',
-      'x-list': 'claims.list',
-      'x-deep': 'claims.deep',
-    },
-  )
-  expect(headers.raw()).toEqual(['x-id', 'a', 'x-roles', 'r1,r2', 'x-list', 'x%2Cy,z', 'x-deep', '{"a":1}'])
 })
