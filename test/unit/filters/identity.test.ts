@@ -134,7 +134,7 @@ test.each([
   }
   const { chain } = await prepared('api-key', options)
   const ctx = aContext({ headers: { 'x-api-key': 'sk_0123456789abcdef', 'x-g': 'forged' } })
-  runInbound(chain, ctx)
+  await runInbound(chain, ctx)
   expect([ctx.headers.get('x-plan'), ctx.headers.get('x-r'), ctx.headers.has('x-g')]).toEqual([
     value,
     'a%2Cb,c',
