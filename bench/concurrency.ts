@@ -6,13 +6,13 @@ import { quantile } from '../test/support/load.ts'
 import { machineLine } from './support.ts'
 
 /**
- * A service that works on 20 requests at a time, 50 ms each, and queues the others; twice what it can do, for 8 s, by
+ * A service that works on 10 requests at a time, 50 ms each, and queues the others; twice what it can do, for 8 s, by
  * clients that leave after 1 s. Goodput and p99 without a limit, with a fixed and with a learnt one, and of bots.
  *
  *   node bench/concurrency.ts [seconds]
  */
 const seconds = Number(process.argv[2] ?? 8)
-const SLOTS = 20
+const SLOTS = 10
 const SERVICE_MS = 50
 const PATIENCE_MS = 1000
 const CAPACITY = (SLOTS * 1000) / SERVICE_MS
@@ -104,7 +104,7 @@ async function overload(url: string): Promise<Figures> {
 
 const CASES = {
   'no limit': '',
-  'limit: 20': 'filters: [{ type: concurrency, limit: 20, shares: { anonymous: 100 } }], ',
+  'limit: 10': 'filters: [{ type: concurrency, limit: 10, shares: { anonymous: 100 } }], ',
   adaptive: 'filters: [{ type: concurrency, adaptive: {}, shares: { anonymous: 100 } }], ',
   'adaptive, queue 50, 300ms':
     'filters: [{ type: concurrency, adaptive: {}, shares: { anonymous: 100 }, queue: { length: 50, timeout: 300ms } }], ',
