@@ -8,6 +8,7 @@ import { durationOption } from './duration-option.ts'
 import { defineFilter, type FilterContext, type FilterDeps, type FilterReply } from './filter.ts'
 import { type AuthAnswer, createAuthService } from './forward-auth-service.ts'
 import { headerName } from './header-options.ts'
+import { fileOption } from './identity-options.ts'
 
 /** Seconds that a client is told to wait when the service does not answer. */
 const RETRY_AFTER_S = 2
@@ -36,10 +37,7 @@ const options = z
       .refine((ms) => ms > 0, { error: 'it must be more than 0' })
       .prefault('1s')
       .describe('The whole question. Default 1s.'),
-    ca: z
-      .string()
-      .min(1)
-      .meta({ format: 'path' })
+    ca: fileOption()
       .optional()
       .describe('PEM file of a private authority that is trusted, too. Default: only public ones.'),
     requestHeaders: headerList(['authorization', 'cookie']).describe(

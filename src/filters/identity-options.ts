@@ -41,7 +41,7 @@ export const principalHeadersOption = () =>
       error: 'authorization and cookie would be taken from every client of the gateway',
     })
     .describe(
-      'Headers for the service: name to id, kind, realm, roles, groups, scopes or claims.NAME. Lists are joined by commas; what is not visible ASCII is percent-encoded. Copies sent by clients are removed on every route.',
+      'Headers for the service: name to id, kind, realm, roles, groups, scopes or claims.NAME (a name or a dotted path). Lists are joined by commas; what is not visible ASCII is percent-encoded. Copies sent by clients are removed on every route.',
     )
 
 /** Credentials are there but wrong, or there are none: 401 with the challenge. */

@@ -2,10 +2,10 @@ import { z } from 'zod'
 import type { Principal } from '../core/principal.ts'
 import type { IdentityProvider } from '../identity/provider.ts'
 import { claimAt, type JsonObject } from '../identity/strict-json.ts'
-import { HEADER_SOURCE, setPrincipalHeaders } from './claim-headers.ts'
+import { setPrincipalHeaders } from './claim-headers.ts'
 import { claimRules, namesAt, scopeRules, scopesAt } from './claim-rules.ts'
 import { defineFilter, type FilterContext, type FilterDeps, type FilterReply } from './filter.ts'
-import { headerName } from './header-options.ts'
+import { leaveChallenge, principalHeadersOption } from './identity-options.ts'
 import { tokenLocation, tokenPlace } from './token-locations.ts'
 import { compileRequirement, type Finding, lenient, requirement } from './token-requirement.ts'
 
@@ -51,17 +51,7 @@ const options = z
     scopesClaim: claimPath()
       .optional()
       .describe('Claim with scopes, a list or words. Default scope, else scp.'),
-    headers: z
-      .record(
-        headerName(),
-        z
-          .string()
-          .regex(HEADER_SOURCE, { error: 'write id, kind, realm, roles, groups, scopes or claims.NAME' }),
-      )
-      .default({})
-      .describe(
-        'Headers for the service: name to id, kind, realm, roles, groups, scopes or claims.NAME (a name or a path). Lists are joined by commas; what is not printable ASCII is percent-encoded. Copies sent by clients are removed on every route.',
-      ),
+    headers: principalHeadersOption(),
     forward: z
       .boolean()
       .default(false)
@@ -75,10 +65,6 @@ const options = z
   .refine(({ providers, require: tree }) => (providers === undefined) !== (tree === undefined), {
     error: 'write either providers or require',
     path: ['providers'],
-  })
-  .refine(({ headers }) => !['authorization', 'cookie'].some((name) => name in headers), {
-    error: 'authorization and cookie would be taken from every client of the gateway',
-    path: ['headers'],
   })
 
 type Options = z.output<typeof options>
@@ -113,8 +99,8 @@ export const jwt = defineFilter({
       if (found.kind !== 'ok') return refusal(found, chosen.realm)
       const { principal } = found
       setPrincipalHeaders(ctx.headers, wanted, principal)
-      if (principal === undefined) leaveChallenge(ctx, `Bearer realm="${chosen.realm}"`)
-      else ctx.principal = principal
+      if (principal === undefined) return leaveChallenge(ctx, `Bearer realm="${chosen.realm}"`)
+      ctx.principal = principal
       return undefined
     }
     return {
@@ -129,12 +115,6 @@ export const jwt = defineFilter({
     }
   },
 })
-
-/** For a later filter that wants somebody: how to say who it is. */
-function leaveChallenge(ctx: FilterContext, challenge: string): void {
-  const others = ctx.attributes.get('challenges') as readonly string[] | undefined
-  ctx.attributes.set('challenges', [...(others ?? []), challenge])
-}
 
 /** The principal of claims, made once for each claims object: a token that is remembered has the same one again. */
 function createPrincipals(
