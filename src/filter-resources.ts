@@ -1,9 +1,8 @@
 import type { StaticConfig } from './config/load.ts'
 import type { Clock, Random } from './core/duration.ts'
-import { GatewayError } from './core/errors.ts'
-import type { RedisStore } from './core/redis-store.ts'
 import type { FilterResources } from './filters/filter.ts'
 import type { FilterMetrics } from './filters/metrics.ts'
+import { createStores } from './stores.ts'
 
 export interface ResourceDeps {
   readonly clock: Clock
@@ -22,20 +21,21 @@ export interface ResourceSet extends FilterResources {
   close(): Promise<void>
 }
 
-/** Throws GW_CONFIG_INVALID for what is not in the map. */
-function named<T>(kind: string, section: string, known: ReadonlyMap<string, T>, name: string): T {
-  const found = known.get(name)
-  if (found !== undefined) return found
-  const names = known.size === 0 ? 'there are none' : `there are: ${[...known.keys()].join(', ')}`
-  throw new GatewayError('GW_CONFIG_INVALID', `no ${kind} "${name}" in ${section}; ${names}`)
-}
-
 /** Nothing is contacted yet. */
-export function createFilterResources(_config: StaticConfig, _deps: ResourceDeps): ResourceSet {
-  const stores = new Map<string, RedisStore>()
+export function createFilterResources(config: StaticConfig, deps: ResourceDeps): ResourceSet {
+  const { metrics, event } = deps
+  const stores = createStores(config.stores, {
+    ...deps,
+    connect: !deps.isCheck,
+    onState: (store, isUp, reason) => {
+      metrics.set('sluice_store_up', [store], isUp ? 1 : 0)
+      if (reason !== undefined) event({ store, isUp, reason })
+    },
+    onFailure: (store, failure) => metrics.count('sluice_store_failures_total', [store, failure]),
+  })
   return {
-    store: (name) => named('store', 'stores', stores, name),
+    store: (name) => stores.get(name),
     start: async () => {},
-    close: async () => {},
+    close: async () => stores.close(),
   }
 }

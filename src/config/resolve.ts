@@ -5,6 +5,7 @@ import type { ServicePolicy, UpstreamTls } from '../core/route.ts'
 import type { ConfigDocument } from './document.ts'
 import type { ConfigProblem } from './problems.ts'
 import type { MainFile, RegistryConfig } from './schema.ts'
+import { absoluteStore } from './stores.ts'
 
 /** Environment overrides applied, paths made absolute, PEM files read. */
 
@@ -104,6 +105,9 @@ export async function resolveFiles(
       },
       registries: Object.fromEntries(
         Object.entries(main.registries).map(([name, registry]) => [name, absoluteRegistry(registry, base)]),
+      ),
+      stores: Object.fromEntries(
+        Object.entries(main.stores).map(([name, store]) => [name, absoluteStore(store, base)]),
       ),
       ...(main.snapshot === undefined
         ? {}

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { defaults, service } from './policy.ts'
 import { filterDefinition, route } from './routes.ts'
+import { stores } from './stores.ts'
 import { duration, hostPattern, listenAddress, name, network, size } from './values.ts'
 
 /** The one source of the configuration's types, checks, JSON schema and reference page. */
@@ -212,6 +213,7 @@ const staticShape = {
     .prefault({})
     .describe('Prometheus metrics.'),
   registries: z.record(name(), registry).default({}).describe('Where instances come from.'),
+  stores,
   guard: z
     .strictObject({
       maxLossRatio: z

@@ -103,6 +103,12 @@ export const ERRORS = {
   GW_REGISTRY_ANSWER: { status: 0, title: 'The registry answered with something unexpected' },
   GW_REGISTRY_FILE: { status: 0, title: 'The registry file is not valid' },
 
+  GW_STORE_UNAVAILABLE: {
+    status: 503,
+    title: 'The request cannot be checked at the moment',
+    outcome: 'filter_error',
+  },
+
   GW_REGISTER_OPTIONS: { status: 0, title: 'The registration cannot work as given' },
   GW_REGISTER_HOOK: { status: 0, title: 'A function of the service failed while it drained' },
 } as const satisfies Record<string, CatalogueEntry>

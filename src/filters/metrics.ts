@@ -1,5 +1,12 @@
 /** What filters count beside time and verdicts. Label values come from the configuration or from fixed lists. */
-export const FILTER_METRICS = {} as const satisfies Record<string, FilterMetric>
+export const FILTER_METRICS = {
+  sluice_store_up: { type: 'gauge', help: '1 while a store is up and used.', labels: ['store'] },
+  sluice_store_failures_total: {
+    type: 'counter',
+    help: 'Calls of stores that failed.',
+    labels: ['store', 'failure'],
+  },
+} as const satisfies Record<string, FilterMetric>
 
 export interface FilterMetric {
   readonly type: 'counter' | 'gauge'
