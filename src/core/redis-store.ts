@@ -3,7 +3,7 @@ export interface RedisScript {
   /** For logs; unique. */
   readonly name: string
   readonly lua: string
-  /** How many keys it takes. */
+  /** How many keys it takes; 0 = any number. */
   readonly keys: number
 }
 
