@@ -11,9 +11,9 @@ export const limits = (...algorithms: LimitSpec['algorithm'][]) =>
   fc
     .record({
       algorithm: fc.constantFrom(...algorithms),
-      limit: fc.integer({ min: 1, max: 5000 }),
+      limit: fc.oneof(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 1, max: 5000 })),
       windowMs: fc.constantFrom(1000, 7000, 60_000, 3_600_000, 86_400_000),
-      burst: fc.integer({ min: 1, max: 6000 }),
+      burst: fc.oneof(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 1, max: 6000 })),
     })
     .map(compileLimit)
 
@@ -32,7 +32,7 @@ export const visits = () =>
         fc.integer({ min: 0, max: 3_000_000 }),
         fc.integer({ min: 0, max: 200_000_000_000 }),
       ),
-      cost: fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 7000 })),
+      cost: fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 10 }), fc.integer({ min: 1, max: 7000 })),
     }),
     { minLength: 1, maxLength: 60 },
   )
