@@ -141,18 +141,23 @@ function evaluateBucket(
   }
 }
 
-/** Two windows: the one before counts as far as it still reaches into the last `windowMs`. */
+/**
+ * Two windows: the one before counts as far as it still reaches into the last `windowMs`. A clock that went back by
+ * more than a window is another clock (a replica was promoted): what was counted by the old one is forgotten, or it
+ * would be held against clients for as long as the clocks differ.
+ */
 function evaluateSliding(
   { limit, windowMs }: Limit,
   state: LimitState | undefined,
   cost: number,
   nowMs: number,
 ): Evaluation {
-  const index = Math.floor(nowMs / windowMs)
-  const into = nowMs - index * windowMs
+  let index = Math.floor(nowMs / windowMs)
+  let into = nowMs - index * windowMs
   let [current, previous] = [0, 0]
   if (state !== undefined) {
-    if (state.b >= index) [current, previous] = [state.a, state.c]
+    if (state.b === index + 1) [index, into] = [state.b, 0]
+    if (state.b === index) [current, previous] = [state.a, state.c]
     else if (state.b === index - 1) previous = state.a
   }
   const tail = previous * (windowMs - into)

@@ -47,7 +47,8 @@ local function sliding(a, b, c, cost, limit, window)
   local into = ms - index * window
   local current, previous = 0, 0
   if a then
-    if b >= index then current, previous = a, c
+    if b == index + 1 then index, into = b, 0 end
+    if b == index then current, previous = a, c
     elseif b == index - 1 then previous = a end
   end
   if isRefund then current = max(0, current - cost) cost = 0 end

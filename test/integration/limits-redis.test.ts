@@ -50,22 +50,27 @@ const ask = (key: string, limit: Limit, cost = 1, tag = ''): Ask => ({ key, tag,
 test('property: Lua decides as the code in the process does, and remembers the same', async () => {
   const script: RedisScript = { name: 'limits-at', keys: 0, lua: limitsLua('tonumber(ARGV[#ARGV])') }
   await fc.assert(
-    fc.asyncProperty(limits('token-bucket', 'sliding-window'), visits(), async (limit, all) => {
-      const key = newKey()
-      let state: LimitState | undefined
-      let nowUs = 1_764_000_000_000_000
-      for (const { afterUs, cost } of all) {
-        nowUs += afterUs
-        const one = [ask(key, limit, cost)]
-        const { next, ...expected } = evaluate(limit, state, cost, nowUs)
-        if (expected.isAllowed) state = next
-        const reply = await store.run(script, [key], [...limitsArgs(one), nowUs])
-        expect(limitsReply(one, reply)).toEqual([expected])
-        if (expected.isAllowed) {
-          expect(await redis.client.get(`sluice:${key}`)).toBe(`${next.a} ${next.b} ${next.c}`)
+    fc.asyncProperty(
+      limits('token-bucket', 'sliding-window'),
+      visits(),
+      fc.boolean(),
+      async (limit, all, isBack) => {
+        const key = newKey()
+        let state: LimitState | undefined
+        let nowUs = 1_764_000_000_000_000
+        for (const { afterUs, cost } of all) {
+          nowUs += isBack ? -afterUs : afterUs
+          const one = [ask(key, limit, cost)]
+          const { next, ...expected } = evaluate(limit, state, cost, nowUs)
+          if (expected.isAllowed) state = next
+          const reply = await store.run(script, [key], [...limitsArgs(one), nowUs])
+          expect(limitsReply(one, reply)).toEqual([expected])
+          if (expected.isAllowed) {
+            expect(await redis.client.get(`sluice:${key}`)).toBe(`${next.a} ${next.b} ${next.c}`)
+          }
         }
-      }
-    }),
+      },
+    ),
     { numRuns: 60 },
   )
 })
