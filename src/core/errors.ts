@@ -54,6 +54,13 @@ export const ERRORS = {
 
   GW_FILTER_FAILED: { status: 500, title: 'The request could not be checked', outcome: 'filter_error' },
   GW_AUTH_IP: { status: 403, title: 'Your network is not allowed here', outcome: 'filter_refused' },
+  GW_RATE_LIMITED: { status: 429, title: 'Too many requests', outcome: 'rate_limited' },
+  GW_RATE_QUOTA: { status: 429, title: 'The quota is used up', outcome: 'rate_limited' },
+  GW_RATE_KEY: {
+    status: 403,
+    title: 'The request lacks what it is counted by',
+    outcome: 'filter_refused',
+  },
   GW_CORS_REFUSED: { status: 403, title: 'This origin is not allowed here', outcome: 'filter_refused' },
 
   GW_UPSTREAM_UNKNOWN_SERVICE: { status: 503, title: 'The service is not known yet', outcome: 'no_service' },

@@ -5,6 +5,8 @@ import type { FilterDefinition } from './filter.ts'
 import { headers } from './headers.ts'
 import { ipAllow } from './ip-allow.ts'
 import { ipDeny } from './ip-deny.ts'
+import { quota } from './quota.ts'
+import { rateLimit } from './rate-limit.ts'
 import { requestId } from './request-id.ts'
 import { securityHeaders } from './security-headers.ts'
 import { sizeLimit } from './size-limit.ts'
@@ -18,6 +20,8 @@ export const FILTERS: readonly FilterDefinition[] = [
   cors,
   securityHeaders,
   sizeLimit,
+  rateLimit,
+  quota,
   compression,
 ] as readonly FilterDefinition[]
 

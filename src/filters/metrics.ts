@@ -6,6 +6,11 @@ export const FILTER_METRICS = {
     help: 'Calls of stores that failed.',
     labels: ['store', 'failure'],
   },
+  sluice_rate_limit_decisions_total: {
+    type: 'counter',
+    help: 'Requests by what a limit made of them.',
+    labels: ['filter', 'decision'],
+  },
 } as const satisfies Record<string, FilterMetric>
 
 export interface FilterMetric {

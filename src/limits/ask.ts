@@ -2,6 +2,8 @@ import type { Decision, Limit } from './limit.ts'
 
 /** One limit asked for one request. */
 export interface Ask {
+  /** Of the rule, for headers. */
+  readonly name: string
   /** Counter: names of filter and rule, and `tag`. */
   readonly key: string
   /** Who is counted; keys of equal tags are on one node of a cluster. */

@@ -19,6 +19,11 @@ export class MemoryLimits {
     this.#states = new LRUCache({ max: maxCounters })
   }
 
+  /** Nobody counts here any more. */
+  close(): void {
+    this.#states.clear()
+  }
+
   get size(): number {
     return this.#states.size
   }

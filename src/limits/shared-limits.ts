@@ -1,14 +1,16 @@
-import { LRUCache } from 'lru-cache'
 import type { Clock } from '../core/duration.ts'
 import type { RedisStore } from '../core/redis-store.ts'
-import { type Ask, areAllowed, type Decisions } from './ask.ts'
+import type { Ask, Decisions } from './ask.ts'
+import { Denials } from './denials.ts'
 import { type Decision, evaluate } from './limit.ts'
 import type { MemoryLimits } from './memory.ts'
 import { RedisLimits } from './redis-limits.ts'
 
 /** What became of a request. */
 export interface Verdict {
-  /** Empty: nobody counted. */
+  /** Those that were decided: all of them, or the one of a remembered refusal. */
+  readonly asks: readonly Ask[]
+  /** One for each of `asks`; empty: nobody counted. */
   readonly decisions: Decisions
   /**
    * `shared`: the store counted. `cached`: refused without asking it. `local`: this gateway counted its share.
@@ -25,28 +27,16 @@ export interface SharedLimitsOptions {
   readonly clock: Clock
 }
 
-/** Refused keys remembered at a time. */
-const MAX_DENIALS = 20_000
-/** For at most this long, so that who deletes a counter in Redis sees it. ms. */
-const MAX_DENIAL_MS = 5000
-
-interface Denial {
-  readonly cost: number
-  /** Monotonic ms. */
-  readonly at: number
-  readonly until: number
-  readonly decision: Decision
-}
-
 /** Counters in Redis, with what there is without it: remembered refusals, and a share for each gateway. */
 export class SharedLimits {
   readonly #redis: RedisLimits
   readonly #options: SharedLimitsOptions
-  readonly #denials = new LRUCache<string, Denial>({ max: MAX_DENIALS })
+  readonly #denials: Denials
 
   constructor(options: SharedLimitsOptions) {
     this.#options = options
     this.#redis = new RedisLimits(options.store)
+    this.#denials = new Denials(options.clock)
   }
 
   /** Never rejects. Synchronous where the store is not asked. */
@@ -60,58 +50,32 @@ export class SharedLimits {
     )
   }
 
-  /**
-   * A counter that refused so much refuses as much until its time, whoever else comes: others can only take. So an
-   * attack on an exhausted limit costs the store nothing.
-   */
   #denied(asks: readonly Ask[]): Verdict | undefined {
-    const never = asks.find(({ limit }) => limit.limit === 0)
-    if (never !== undefined)
-      return { decisions: [evaluate(never.limit, undefined, never.cost, 0)], by: 'cached' }
-    if (this.#denials.size === 0) return undefined
-    const now = this.#options.clock.monotonic()
-    for (const { key, cost } of asks) {
-      const denial = this.#denials.get(key)
-      if (denial === undefined || cost < denial.cost) continue
-      if (now >= denial.until) {
-        this.#denials.delete(key)
-        continue
-      }
-      const passed = Math.floor(now - denial.at)
-      const { decision } = denial
-      const later = {
-        ...decision,
-        resetMs: Math.max(1, decision.resetMs - passed),
-        retryAfterMs: Math.max(1, decision.retryAfterMs - passed),
-      }
-      return { decisions: [later], by: 'cached' }
+    for (const ask of asks) {
+      const decision =
+        ask.limit.limit === 0
+          ? evaluate(ask.limit, undefined, ask.cost, 0)
+          : this.#denials.find(ask.key, ask.cost)
+      if (decision !== undefined) return { asks: [ask], decisions: [decision], by: 'cached' }
     }
     return undefined
   }
 
   #note(asks: readonly Ask[], decisions: Decisions): Verdict {
-    const { clock, memory, onStoreError } = this.#options
+    const { memory, onStoreError } = this.#options
     asks.forEach(({ key, cost, local }, i) => {
       const decision = decisions[i] as Decision
-      if (!decision.isAllowed) {
-        const at = clock.monotonic()
-        const until = at + Math.min(decision.retryAfterMs, MAX_DENIAL_MS)
-        this.#denials.set(key, { cost, at, until, decision })
-      }
+      if (!decision.isAllowed) this.#denials.note(key, cost, decision)
       if (onStoreError === 'local' && decision.limit > 0) {
         memory.seed(key, local, 1 - decision.remaining / decision.limit)
       }
     })
-    return { decisions, by: 'shared' }
+    return { asks, decisions, by: 'shared' }
   }
 
   #withoutStore(asks: readonly Ask[]): Verdict {
     const { memory, onStoreError } = this.#options
-    if (onStoreError !== 'local') return { decisions: [], by: onStoreError }
-    return { decisions: memory.decide(asks, ({ local }) => local), by: 'local' }
+    if (onStoreError !== 'local') return { asks, decisions: [], by: onStoreError }
+    return { asks, decisions: memory.decide(asks, ({ local }) => local), by: 'local' }
   }
 }
-
-/** Whether the request may go on. */
-export const isPassed = ({ by, decisions }: Verdict): boolean =>
-  by === 'open' || (by !== 'closed' && areAllowed(decisions))

@@ -45,7 +45,14 @@ afterAll(async () => {
   await redis.stop()
 })
 
-const ask = (key: string, limit: Limit, cost = 1, tag = ''): Ask => ({ key, tag, limit, local: limit, cost })
+const ask = (key: string, limit: Limit, cost = 1, tag = ''): Ask => ({
+  name: 'rule',
+  key,
+  tag,
+  limit,
+  local: limit,
+  cost,
+})
 
 test('property: Lua decides as the code in the process does, and remembers the same', async () => {
   const script: RedisScript = { name: 'limits-at', keys: 0, lua: limitsLua('tonumber(ARGV[#ARGV])') }
@@ -239,7 +246,7 @@ describe('with what there is beside Redis', () => {
     const { seen, wrapper } = watched()
     seen.isUp = false
     const shared = new SharedLimits({ store: wrapper, memory: new MemoryLimits(clock), onStoreError, clock })
-    expect(shared.decide([ask(newKey(), aLimit())])).toEqual({ decisions: [], by: onStoreError })
+    expect(shared.decide([ask(newKey(), aLimit())])).toMatchObject({ decisions: [], by: onStoreError })
   })
 
   test('a limit of 0 refuses without asking', () => {

@@ -5,6 +5,7 @@ import { aLimit } from '../../support/limits.ts'
 
 const clock = (at = { ms: 0 }) => ({ at, now: () => at.ms, monotonic: () => at.ms })
 const ask = (key: string, limit = aLimit({ limit: 2 })): Ask => ({
+  name: 'rule',
   key,
   tag: key,
   limit,
