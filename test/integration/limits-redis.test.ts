@@ -5,11 +5,13 @@ import { type StoreConfig, stores } from '../../src/config/stores.ts'
 import { systemClock } from '../../src/core/duration.ts'
 import type { RedisScript, RedisStore } from '../../src/core/redis-store.ts'
 import type { Ask } from '../../src/limits/ask.ts'
+import { Calendar } from '../../src/limits/calendar.ts'
 import { evaluate, type Limit, type LimitState } from '../../src/limits/limit.ts'
 import { MemoryLimits } from '../../src/limits/memory.ts'
 import { RedisLimits } from '../../src/limits/redis-limits.ts'
 import { limitsArgs, limitsLua, limitsReply } from '../../src/limits/script.ts'
 import { SharedLimits } from '../../src/limits/shared-limits.ts'
+import { type QuotaVerdict, SharedQuota } from '../../src/limits/shared-quota.ts'
 import { useCleanups } from '../support/cleanup.ts'
 import { aLimit, limits, visits } from '../support/limits.ts'
 import { startRedis, startRedisCluster, type TestRedis } from '../support/redis.ts'
@@ -262,4 +264,74 @@ describe('with what there is beside Redis', () => {
     })
     expect(seen.calls).toBe(0)
   })
+})
+
+describe('quotas', () => {
+  const quotaOf = (nowMs: number, own: RedisStore = store) => {
+    const clock = { now: () => nowMs, monotonic: () => 0 }
+    const calendar = new Calendar('month', 'Europe/Berlin')
+    return new SharedQuota({ store: own, calendar, clock, gateways: 2, onStoreError: 'local' })
+  }
+
+  test('gateways whose clocks differ count in the period that Redis’ clock shows', async () => {
+    const key = newKey()
+    const now = Date.now()
+    const { end } = new Calendar('month', 'Europe/Berlin').at(now)
+    const hour = 3_600_000
+    // One is in the next month already, one in the month before.
+    const gateways = [quotaOf(now), quotaOf(end + hour), quotaOf(now - 20 * 24 * hour)]
+    const verdicts = []
+    for (let i = 0; i < 9; i++) verdicts.push(await (gateways[i % 3] as SharedQuota).decide(key, 5, 1))
+    expect(verdicts.map(({ decision }) => decision?.isAllowed)).toEqual([
+      ...Array(5).fill(true),
+      ...Array(4).fill(false),
+    ])
+    const left = verdicts.map(({ decision }) => decision?.resetMs ?? 0)
+    for (const ms of left.slice(0, 5)) expect(Math.abs(ms - (end - now))).toBeLessThan(10_000)
+    expect(await redis.client.pttl(`sluice:${key}`)).toBeGreaterThan(end - now + hour - 20_000)
+  })
+
+  test('a new period begins anew, and a refusal is not counted', async () => {
+    const key = newKey()
+    const quota = quotaOf(Date.now())
+    expect(await quota.decide(key, 5, 4)).toMatchObject({ decision: { isAllowed: true, remaining: 1 } })
+    expect(await quota.decide(key, 5, 4)).toMatchObject({ decision: { isAllowed: false, remaining: 1 } })
+    expect(await quota.decide(key, 5, 1)).toMatchObject({ decision: { isAllowed: true, remaining: 0 } })
+    expect(await quota.decide(key, 9, 3)).toMatchObject({ decision: { isAllowed: true, remaining: 1 } })
+    await redis.client.set(`sluice:${key}`, `${Date.parse('2020-01-01T00:00:00Z')} 5`)
+    expect(await quota.decide(key, 5, 1)).toMatchObject({ decision: { isAllowed: true, remaining: 4 } })
+  })
+
+  test('without Redis each gateway lets its share of what was left in', async () => {
+    const { seen, wrapper } = watched()
+    const quota = quotaOf(Date.now(), wrapper)
+    const key = newKey()
+    for (let i = 0; i < 4; i++) await quota.decide(key, 10, 1)
+    seen.isUp = false
+    const verdicts = Array.from({ length: 5 }, () => quota.decide(key, 10, 1))
+    expect(verdicts.map((verdict) => (verdict as QuotaVerdict).decision?.isAllowed)).toEqual([
+      true,
+      true,
+      true,
+      false,
+      false,
+    ])
+  })
+})
+
+test('rate limits count by Redis’ clock, whatever gateways think the time is', async () => {
+  const wrongClock = (ms: number) => ({ now: () => ms, monotonic: () => 0 })
+  const gateways = [0, 4_000_000_000_000].map((ms) => {
+    const clock = wrongClock(ms)
+    return new SharedLimits({ store, memory: new MemoryLimits(clock), onStoreError: 'closed', clock })
+  })
+  for (const algorithm of ['token-bucket', 'sliding-window', 'fixed-window'] as const) {
+    const one = ask(newKey(), aLimit({ algorithm, limit: 4, windowMs: 3_600_000 }))
+    const allowed = []
+    for (let i = 0; i < 8; i++) {
+      const verdict = await (gateways[i % 2] as SharedLimits).decide([one])
+      allowed.push(verdict.decisions[0]?.isAllowed)
+    }
+    expect(allowed.filter(Boolean)).toHaveLength(4)
+  }
 })
