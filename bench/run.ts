@@ -15,6 +15,7 @@ const BENCHES: Readonly<Record<string, readonly string[]>> = {
   propagation: ['bench/propagation.ts', '40'],
   recovery: ['bench/recovery.ts'],
   rolling: ['bench/rolling.ts'],
+  limits: ['bench/limits.ts'],
 }
 
 // Flags and what follows them go to the benchmark: `npm run bench rolling -- --requests 5000`.

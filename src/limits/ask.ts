@@ -12,6 +12,8 @@ export interface Ask {
   /** This gateway's share of it, while the store is down. */
   readonly local: Limit
   readonly cost: number
+  /** Let in by this gateway while the store was down, and not counted there yet. Default 0. */
+  readonly late?: number
 }
 
 /** One for each ask, in their order. Either all of them counted the request, or none. */

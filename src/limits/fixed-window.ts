@@ -65,9 +65,10 @@ export class FixedWindows {
     })
   }
 
-  /** Rejects with GW_STORE_UNAVAILABLE. */
-  async consume(key: string, cost: number): Promise<Decision> {
+  /** `late`: counted before, as far as there is room. Rejects with GW_STORE_UNAVAILABLE. */
+  async consume(key: string, cost: number, late = 0): Promise<Decision> {
     try {
+      if (late > 0) await this.#limiter.penalty(key, late)
       return this.#decision(await this.#limiter.consume(key, cost), true, 0)
     } catch (thrown) {
       // A refusal is no Error, a failure is.

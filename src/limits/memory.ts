@@ -59,10 +59,16 @@ export class MemoryLimits {
     return evaluation
   }
 
-  /** Begins where a shared counter stands: `used` = its used share, 0 to 1. */
+  /**
+   * Goes on where a shared counter stands: `used` = its used share, 0 to 1. What was let in here already counts on, or
+   * a store that comes and goes would give everybody a new share each time.
+   */
   seed(key: string, limit: Limit, used: number): void {
     const nowUs = Math.floor(this.#clock.monotonic() * 1000)
-    this.#states.set(key, stateOf(limit, used, nowUs))
+    const shared = stateOf(limit, used, nowUs)
+    const existing = this.#states.get(key)
+    const own = existing === undefined ? undefined : evaluate(limit, existing, 0, nowUs).next
+    this.#states.set(key, own !== undefined && own.a > shared.a ? own : shared)
   }
 }
 

@@ -47,6 +47,12 @@ export class QuotaCounters {
     return decision
   }
 
+  /** At least so much was used; what was counted here already counts on. */
+  raise(key: string, count: QuotaCount): void {
+    const own = this.#counts.get(key)
+    if (own === undefined || own.start !== count.start || own.count < count.count) this.set(key, count)
+  }
+
   set(key: string, count: QuotaCount): void {
     this.#counts.set(key, count)
     this.#onChange()

@@ -87,7 +87,7 @@ export class RedisLimits {
     const own = windows
     return {
       asks: [ask],
-      decide: async () => [await own.consume(ask.key, ask.cost)],
+      decide: async () => [await own.consume(ask.key, ask.cost, ask.late)],
       giveBack: () => own.giveBack(ask.key, ask.cost),
     }
   }

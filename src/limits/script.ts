@@ -7,8 +7,9 @@ const REDIS_TIME = "(function() local t = redis.call('TIME') return t[1] * 10000
 
 /**
  * The algorithms of limit.ts in Lua, line by line, over one or more keys: all of them count the request, or none.
- * KEYS: counters. ARGV: 1 to give back instead (0 otherwise), then seven numbers a key: algorithm (1 bucket, 2 sliding),
- * cost, limit (of a bucket: burst), window in ms, and for a bucket unit, refill, tick. Returns four integers a key: allowed, remaining, reset, retry
+ * KEYS: counters. ARGV: 1 to give back instead (0 otherwise), then eight numbers a key: algorithm (1 bucket, 2 sliding),
+ * cost, what is counted late whatever comes of this request, limit (of a bucket: burst), window in ms, and for a bucket
+ * unit, refill, tick. Returns four integers a key: allowed, remaining, reset, retry
  * (ms). `time`: a Lua expression, µs.
  */
 export function limitsLua(time: string = REDIS_TIME): string {
@@ -17,7 +18,7 @@ local now = ${time}
 local isRefund = ARGV[1] == '1'
 local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
 
-local function bucket(a, b, c, cost, burst, window, unit, refill, tick)
+local function bucket(a, b, c, cost, late, burst, window, unit, refill, tick)
   local owed, at = 0, now
   if a then
     owed = a
@@ -32,6 +33,7 @@ local function bucket(a, b, c, cost, burst, window, unit, refill, tick)
   end
   if isRefund then owed = max(0, owed - cost * unit) cost = 0 end
   local capacity = burst * unit
+  if late > 0 then owed = max(owed, min(capacity, owed + late * unit)) end
   local wanted = owed + cost * unit
   local isAllowed = wanted <= capacity
   if isAllowed then owed = wanted end
@@ -41,7 +43,7 @@ local function bucket(a, b, c, cost, burst, window, unit, refill, tick)
   return {isAllowed, max(0, floor((capacity - owed) / unit)), reset, ceil(wait / 1000), owed, at, unit, 2 * reset}
 end
 
-local function sliding(a, b, c, cost, limit, window)
+local function sliding(a, b, c, cost, late, limit, window)
   local ms = floor(now / 1000)
   local index = floor(ms / window)
   local into = ms - index * window
@@ -52,6 +54,7 @@ local function sliding(a, b, c, cost, limit, window)
     elseif b == index - 1 then previous = a end
   end
   if isRefund then current = max(0, current - cost) cost = 0 end
+  if late > 0 then current = max(current, min(limit, current + late)) end
   local tail = previous * (window - into)
   local isAllowed = tail + (current + cost) * window <= limit * window
   local wait = 0
@@ -69,15 +72,15 @@ local function sliding(a, b, c, cost, limit, window)
 end
 
 local function ask(i, isFree)
-  local n = 2 + (i - 1) * 7
-  local kind, cost = ARGV[n], tonumber(ARGV[n + 1])
-  local limit, window = tonumber(ARGV[n + 2]), tonumber(ARGV[n + 3])
+  local n = 2 + (i - 1) * 8
+  local kind, cost, late = ARGV[n], tonumber(ARGV[n + 1]), tonumber(ARGV[n + 2])
+  local limit, window = tonumber(ARGV[n + 3]), tonumber(ARGV[n + 4])
   if isFree then cost = 0 end
   local a, b, c = string.match(redis.call('GET', KEYS[i]) or '', '^(%d+) (%d+) (%d+)$')
   a, b, c = tonumber(a), tonumber(b), tonumber(c)
-  if kind == '2' then return sliding(a, b, c, cost, limit, window) end
-  local unit, refill, tick = tonumber(ARGV[n + 4]), tonumber(ARGV[n + 5]), tonumber(ARGV[n + 6])
-  return bucket(a, b, c, cost, limit, window, unit, refill, tick)
+  if kind == '2' then return sliding(a, b, c, cost, late, limit, window) end
+  local unit, refill, tick = tonumber(ARGV[n + 5]), tonumber(ARGV[n + 6]), tonumber(ARGV[n + 7])
+  return bucket(a, b, c, cost, late, limit, window, unit, refill, tick)
 end
 
 local answers, isAllowed = {}, true
@@ -88,12 +91,13 @@ end
 local reply = {}
 for i = 1, #KEYS do
   local one = answers[i]
-  if isAllowed or isRefund then
-    local state = string.format('%.0f %.0f %.0f', one[5], one[6], one[7])
-    redis.call('SET', KEYS[i], state, 'PX', max(1000, one[8]))
-  elseif one[1] then
+  if not isAllowed and not isRefund and one[1] then
     one = ask(i, true)
     one[1] = true
+  end
+  if isAllowed or isRefund or tonumber(ARGV[4 + (i - 1) * 8]) > 0 then
+    local state = string.format('%.0f %.0f %.0f', one[5], one[6], one[7])
+    redis.call('SET', KEYS[i], state, 'PX', max(1000, one[8]))
   end
   local n = (i - 1) * 4
   reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = one[1] and 1 or 0, one[2], one[3], one[1] and 0 or one[4]
@@ -107,9 +111,9 @@ export const LIMITS_SCRIPT: RedisScript = { name: 'limits', lua: limitsLua(), ke
 /** The arguments of the script for these asks. */
 export function limitsArgs(asks: readonly Ask[], isRefund = false): number[] {
   const args = [isRefund ? 1 : 0]
-  for (const { limit, cost } of asks) {
+  for (const { limit, cost, late = 0 } of asks) {
     const kind = limit.algorithm === 'sliding-window' ? 2 : 1
-    args.push(kind, cost, limit.burst, limit.windowMs, limit.unit, limit.refill, limit.tick)
+    args.push(kind, cost, late, limit.burst, limit.windowMs, limit.unit, limit.refill, limit.tick)
   }
   return args
 }

@@ -1,7 +1,8 @@
 import type { Clock } from '../core/duration.ts'
 import type { RedisStore } from '../core/redis-store.ts'
-import type { Ask, Decisions } from './ask.ts'
+import { type Ask, areAllowed, type Decisions } from './ask.ts'
 import { Denials } from './denials.ts'
+import { LateCounts } from './late-counts.ts'
 import { type Decision, evaluate } from './limit.ts'
 import type { MemoryLimits } from './memory.ts'
 import { RedisLimits } from './redis-limits.ts'
@@ -32,6 +33,7 @@ export class SharedLimits {
   readonly #redis: RedisLimits
   readonly #options: SharedLimitsOptions
   readonly #denials: Denials
+  readonly #late = new LateCounts()
 
   constructor(options: SharedLimitsOptions) {
     this.#options = options
@@ -43,10 +45,13 @@ export class SharedLimits {
   decide(asks: readonly Ask[]): Verdict | Promise<Verdict> {
     const cached = this.#denied(asks)
     if (cached !== undefined) return cached
-    if (!this.#options.store.isUp) return this.#withoutStore(asks)
-    return this.#redis.decide(asks).then(
-      (decisions) => this.#note(asks, decisions),
-      () => this.#withoutStore(asks),
+    if (!this.#options.store.isUp) return this.#withoutStore(asks, false)
+    const counted = this.#late.isEmpty
+      ? asks
+      : asks.map((ask) => ({ ...ask, late: this.#late.take(ask.key) }))
+    return this.#redis.decide(counted).then(
+      (decisions) => this.#note(counted, decisions),
+      () => this.#withoutStore(asks, true),
     )
   }
 
@@ -73,9 +78,12 @@ export class SharedLimits {
     return { asks, decisions, by: 'shared' }
   }
 
-  #withoutStore(asks: readonly Ask[]): Verdict {
+  /** What was sent may have been counted, only later than anybody could wait. */
+  #withoutStore(asks: readonly Ask[], wasSent: boolean): Verdict {
     const { memory, onStoreError } = this.#options
     if (onStoreError !== 'local') return { asks, decisions: [], by: onStoreError }
-    return { asks, decisions: memory.decide(asks, ({ local }) => local), by: 'local' }
+    const decisions = memory.decide(asks, ({ local }) => local)
+    if (!wasSent && areAllowed(decisions)) for (const { key, cost } of asks) this.#late.add(key, cost)
+    return { asks, decisions, by: 'local' }
   }
 }

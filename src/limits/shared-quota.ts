@@ -3,6 +3,7 @@ import type { RedisStore } from '../core/redis-store.ts'
 import type { Calendar } from './calendar.ts'
 import { Denials } from './denials.ts'
 import { FixedWindows } from './fixed-window.ts'
+import { LateCounts } from './late-counts.ts'
 import type { Decision } from './limit.ts'
 import { QuotaCounters } from './quota-counters.ts'
 
@@ -48,6 +49,7 @@ export class SharedQuota {
   readonly #options: SharedQuotaOptions
   readonly #denials: Denials
   readonly #local = new QuotaCounters()
+  readonly #late = new LateCounts()
   /** By limit: exceptions have their own. */
   readonly #windows = new Map<number, FixedWindows>()
 
@@ -60,12 +62,12 @@ export class SharedQuota {
   decide(key: string, limit: number, cost: number): QuotaVerdict | Promise<QuotaVerdict> {
     const denied = this.#denials.find(key, cost)
     if (denied !== undefined) return { decision: denied, by: 'cached' }
-    if (!this.#options.store.isUp) return this.#withoutStore(key, limit, cost)
+    if (!this.#options.store.isUp) return this.#withoutStore(key, limit, cost, false)
     return this.#windowsOf(limit)
-      .consume(key, cost)
+      .consume(key, cost, this.#late.take(key))
       .then(
         (decision) => this.#note(key, limit, cost, decision),
-        () => this.#withoutStore(key, limit, cost),
+        () => this.#withoutStore(key, limit, cost, true),
       )
   }
 
@@ -88,16 +90,18 @@ export class SharedQuota {
     if (!decision.isAllowed) this.#denials.note(key, cost, decision)
     if (onStoreError === 'local') {
       const { start } = calendar.at(clock.now())
-      this.#local.set(key, { start, count: Math.ceil((limit - decision.remaining) / gateways) })
+      this.#local.raise(key, { start, count: Math.ceil((limit - decision.remaining) / gateways) })
     }
     return { decision, by: 'shared' }
   }
 
-  #withoutStore(key: string, limit: number, cost: number): QuotaVerdict {
+  #withoutStore(key: string, limit: number, cost: number, wasSent: boolean): QuotaVerdict {
     const { onStoreError, gateways, calendar, clock } = this.#options
     if (onStoreError !== 'local') return { decision: undefined, by: onStoreError }
     const now = clock.now()
     const share = Math.min(limit, Math.max(cost, Math.floor(limit / gateways)))
-    return { decision: this.#local.decide(key, share, cost, now, calendar.at(now)), by: 'local' }
+    const decision = this.#local.decide(key, share, cost, now, calendar.at(now))
+    if (!wasSent && decision.isAllowed) this.#late.add(key, cost)
+    return { decision, by: 'local' }
   }
 }

@@ -244,6 +244,46 @@ describe('with what there is beside Redis', () => {
     expect(await count(half(newKey()))).toBe(5)
   })
 
+  test.each(['token-bucket', 'sliding-window', 'fixed-window'] as const)(
+    'what was let in without Redis counts there when it is back: %s',
+    async (algorithm) => {
+      const { seen, wrapper } = watched()
+      const memory = new MemoryLimits(clock)
+      const shared = new SharedLimits({ store: wrapper, memory, onStoreError: 'local', clock })
+      const other = new RedisLimits(store)
+      const one = ask(newKey(), aLimit({ algorithm, limit: 10, windowMs: 3_600_000 }))
+      const half = { ...one, local: aLimit({ algorithm, limit: 5, windowMs: 3_600_000 }) }
+      await shared.decide([half])
+      seen.isUp = false
+      for (let i = 0; i < 3; i++) await shared.decide([half])
+      seen.isUp = true
+      expect(await shared.decide([half])).toMatchObject({ by: 'shared', decisions: [{ remaining: 5 }] })
+      expect(await other.decide([one])).toMatchObject([{ remaining: 4 }])
+      // Told once, and a Redis that comes and goes gives no new share.
+      expect(await shared.decide([half])).toMatchObject({ by: 'shared', decisions: [{ remaining: 3 }] })
+      seen.isUp = false
+      const allowed = []
+      for (let i = 0; i < 4; i++) allowed.push((await shared.decide([half])).decisions[0]?.isAllowed)
+      expect(allowed).toEqual([true, false, false, false])
+    },
+  )
+
+  test('what is told late counts also when the request is refused', async () => {
+    const { seen, wrapper } = watched()
+    const shared = new SharedLimits({
+      store: wrapper,
+      memory: new MemoryLimits(clock),
+      onStoreError: 'local',
+      clock,
+    })
+    const one = ask(newKey(), aLimit({ limit: 4, windowMs: 3_600_000 }))
+    seen.isUp = false
+    for (let i = 0; i < 4; i++) await shared.decide([one])
+    seen.isUp = true
+    expect(await shared.decide([one])).toMatchObject({ by: 'shared', decisions: [{ isAllowed: false }] })
+    expect(await new RedisLimits(store).decide([one])).toMatchObject([{ isAllowed: false }])
+  })
+
   test.each(['open', 'closed'] as const)('onStoreError: %s', async (onStoreError) => {
     const { seen, wrapper } = watched()
     seen.isUp = false
@@ -316,6 +356,9 @@ describe('quotas', () => {
       false,
       false,
     ])
+    // What was let in meanwhile counts in Redis when it is back.
+    seen.isUp = true
+    expect(await quota.decide(key, 10, 1)).toMatchObject({ decision: { remaining: 2 } })
   })
 })
 
