@@ -175,8 +175,8 @@ export function prepareHeaders(intake: Intake, listener: Listener, deps: ProxyDe
   }
 }
 
-/** The part of a record that is known from the start. */
-export function recordHead(intake: Intake) {
+/** The part of a record that is known from the start. `query`: as filters left it; it may have held a token. */
+export function recordHead(intake: Intake, query: string | undefined) {
   const { decision } = intake
   const isRouted = decision.kind === 'route'
   return {
@@ -188,7 +188,7 @@ export function recordHead(intake: Intake) {
     httpVersion: intake.httpVersion,
     host: decision.host ?? '',
     path: decision.path ?? '',
-    query: isRouted ? decision.query : '',
+    query: isRouted ? (query ?? decision.query) : '',
     clientIp: intake.clientIp,
     userAgent: intake.userAgent,
     route: isRouted ? decision.route.spec.name : undefined,

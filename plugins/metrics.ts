@@ -17,6 +17,8 @@ export interface MetricsDeps {
   connections(): Promise<ReadonlyMap<string, number>>
   /** Expiry of each certificate by file; ms since the epoch. */
   certificates(): ReadonlyMap<string, number>
+  /** Age of the keys of each identity provider; s. */
+  keyAges(): ReadonlyMap<string, number>
 }
 
 /** All metrics of the gateway. docs/metrics.md lists them; a test holds the two equal. */
@@ -278,6 +280,9 @@ export class Metrics {
     })
     gauge('sluice_certificate_expiry_timestamp_seconds', 'When a certificate expires.', ['file'], (one) => {
       for (const [file, at] of this.#deps.certificates()) one.labels(file).set(at / 1000)
+    })
+    gauge('sluice_jwks_age_seconds', 'Age of the keys of an identity provider.', ['provider'], (one) => {
+      for (const [provider, age] of this.#deps.keyAges()) one.labels(provider).set(age)
     })
     const requests = this.#requests
     new Counter({

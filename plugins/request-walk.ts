@@ -101,7 +101,7 @@ export class RequestWalk implements ResponseSink {
       return
     }
     if (this.#ctx === undefined) this.#act(routed, maxBodyBytes)
-    else this.#filter(routed, this.#ctx)
+    else this.#filter(this.#ctx)
   }
 
   /** For a filter: as much of the body as it wants to see. Throws GW_REQUEST_BODY_TOO_LARGE and what `read` throws. */
@@ -117,31 +117,31 @@ export class RequestWalk implements ResponseSink {
     ctx.isBodyWhole = isWhole
   }
 
-  #filter(routed: Routed, ctx: FilterContext): void {
+  #filter(ctx: FilterContext): void {
     const { clock } = this.#deps
     const before = clock.monotonic()
     this.#isFiltering = true
     const verdict = runInbound(this.#chain, ctx)
     if (!(verdict instanceof Promise)) {
       this.#filterMs = clock.monotonic() - before
-      this.#filtered(routed, ctx, verdict)
+      this.#filtered(ctx, verdict)
       return
     }
     verdict.then(
       (reply) => {
         this.#filterMs = clock.monotonic() - before
-        this.#filtered(routed, ctx, reply)
+        this.#filtered(ctx, reply)
       },
       (thrown: unknown) => this.#fail(thrown),
     )
   }
 
-  #filtered(routed: Routed, ctx: FilterContext, reply: FilterReply | undefined): void {
+  #filtered(ctx: FilterContext, reply: FilterReply | undefined): void {
     this.#isFiltering = false
     if (this.#isRecorded) return
     try {
       if (reply === undefined) {
-        this.#act(routed, ctx.maxBodyBytes ?? 0)
+        this.#act(ctx.decision, ctx.maxBodyBytes ?? 0)
         return
       }
       const outcome = reply.code === undefined ? 'filter_refused' : errorEntry(reply.code).outcome
@@ -326,7 +326,7 @@ export class RequestWalk implements ResponseSink {
     const status = isGone ? 499 : this.#answer.status
     const totalMs = this.#deps.clock.monotonic() - this.#intake.begunAt
     this.#deps.onRecord({
-      ...recordHead(this.#intake),
+      ...recordHead(this.#intake, this.#ctx?.decision.query),
       ...filterFindings(this.#ctx),
       status,
       outcome,

@@ -94,24 +94,25 @@ export class Tunnels {
       this.#answer(passage, socket, refusal.answer, refusal.outcome, refusal.code)
       return
     }
-    const { action, requestHeaders } = decision.route.spec
+    const routed = passage.filtered?.ctx.decision ?? decision
+    const { action, requestHeaders } = routed.route.spec
     if (action.kind !== 'proxy') {
       const outcome = action.kind === 'redirect' ? 'redirect' : 'fixed_response'
-      this.#answer(passage, socket, actionAnswer(action, decision, intake), outcome, undefined)
+      this.#answer(passage, socket, actionAnswer(action, routed, intake), outcome, undefined)
       return
     }
-    if (decision.service === undefined) {
+    if (routed.service === undefined) {
       this.#refuse(passage, socket, 'GW_UPSTREAM_UNKNOWN_SERVICE')
       return
     }
     applyEdits(headers, requestHeaders)
     const { method, clientHost, clientIp } = intake
     const result = await openUpgrade(
-      { routed: decision, method, headers, protocol, clientHost, clientIp, signal },
+      { routed, method, headers, protocol, clientHost, clientIp, signal },
       this.#deps.upstreams,
       this.#deps.clock,
     )
-    if (result.answer !== undefined) this.#connect(passage, decision, socket, head, result.answer, result)
+    if (result.answer !== undefined) this.#connect(passage, routed, socket, head, result.answer, result)
     else if (result.code === undefined) this.#record(passage, 499, result.outcome, undefined, result)
     else this.#refuse(passage, socket, result.code, undefined, result)
   }
@@ -292,7 +293,7 @@ export class Tunnels {
     const { intake } = passage
     const last = result?.tries.at(-1)
     this.#deps.onRecord({
-      ...recordHead(intake),
+      ...recordHead(intake, passage.filtered?.ctx.decision.query),
       ...filterFindings(passage.filtered?.ctx),
       status,
       outcome,

@@ -1,7 +1,10 @@
 import type { StaticConfig } from './config/load.ts'
+import { watchFiles as watchConfigFiles } from './config/watch.ts'
 import type { Clock, Random } from './core/duration.ts'
+import { GatewayError } from './core/errors.ts'
 import type { FilterResources } from './filters/filter.ts'
 import type { FilterMetrics } from './filters/metrics.ts'
+import { createIdentityProviders } from './identity-providers.ts'
 import { createStores } from './stores.ts'
 
 export interface ResourceDeps {
@@ -16,9 +19,31 @@ export interface ResourceDeps {
 
 /** What the static configuration offers to filters, for the life of the gateway. */
 export interface ResourceSet extends FilterResources {
+  /** Age of the keys of each identity provider that has fetched some. s. */
+  keyAges(): ReadonlyMap<string, number>
   /** Gets ready as far as that goes in bounded time; never rejects. */
   start(): Promise<void>
   close(): Promise<void>
+}
+
+/** Throws GW_CONFIG_INVALID for what is not in the map. */
+function named<T>(kind: string, section: string, known: ReadonlyMap<string, T>, name: string): T {
+  const found = known.get(name)
+  if (found !== undefined) return found
+  const names = known.size === 0 ? 'there are none' : `there are: ${[...known.keys()].join(', ')}`
+  throw new GatewayError('GW_CONFIG_INVALID', `no ${kind} "${name}" in ${section}; ${names}`)
+}
+
+/** Returns how to stop. */
+function watchFiles(paths: readonly string[], onChange: () => void | Promise<void>): () => void {
+  const abort = new AbortController()
+  void watchConfigFiles(
+    () => paths,
+    () => [],
+    async () => onChange(),
+    abort.signal,
+  )
+  return () => abort.abort()
 }
 
 /** Nothing is contacted yet. */
@@ -33,9 +58,28 @@ export function createFilterResources(config: StaticConfig, deps: ResourceDeps):
     },
     onFailure: (store, failure) => metrics.count('sluice_store_failures_total', [store, failure]),
   })
+  const providers = createIdentityProviders(config.identityProviders, {
+    ...deps,
+    onFetch: (name, result) => deps.metrics.count('sluice_identity_fetches_total', [name, result]),
+    watchFiles,
+  })
   return {
     store: (name) => stores.get(name),
-    start: async () => {},
-    close: async () => stores.close(),
+    identityProvider: (name) => named('identity provider', 'identityProviders', providers, name),
+    keyAges() {
+      const ages = new Map<string, number>()
+      for (const [name, provider] of providers) {
+        const age = provider.keyAgeSeconds()
+        if (age !== undefined) ages.set(name, age)
+      }
+      return ages
+    },
+    async start() {
+      await Promise.all([...providers.values()].map((each) => each.start()))
+    },
+    async close() {
+      stores.close()
+      await Promise.all([...providers.values()].map((each) => each.close()))
+    },
   }
 }

@@ -205,6 +205,7 @@ export function createParts(options: GatewayOptions): Parts {
     tunnels: () => dataPath.tunnels.size,
     connections: () => listeners.connections(),
     certificates: () => listeners.certificates(),
+    keyAges: () => resources.keyAges(),
   })
   const parts: Parts = {
     version: options.version,

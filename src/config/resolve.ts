@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path'
 import { errorText } from '../core/errors.ts'
 import type { ServicePolicy, UpstreamTls } from '../core/route.ts'
 import type { ConfigDocument } from './document.ts'
+import { absoluteIdentity } from './identity.ts'
 import type { ConfigProblem } from './problems.ts'
 import type { MainFile, RegistryConfig } from './schema.ts'
 import { absoluteStore } from './stores.ts'
@@ -108,6 +109,9 @@ export async function resolveFiles(
       ),
       stores: Object.fromEntries(
         Object.entries(main.stores).map(([name, store]) => [name, absoluteStore(store, base)]),
+      ),
+      identityProviders: Object.fromEntries(
+        Object.entries(main.identityProviders).map(([name, each]) => [name, absoluteIdentity(each, base)]),
       ),
       ...(main.snapshot === undefined
         ? {}

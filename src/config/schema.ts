@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { identityProvider } from './identity.ts'
 import { defaults, service } from './policy.ts'
 import { filterDefinition, route } from './routes.ts'
 import { stores } from './stores.ts'
@@ -214,6 +215,10 @@ const staticShape = {
     .describe('Prometheus metrics.'),
   registries: z.record(name(), registry).default({}).describe('Where instances come from.'),
   stores,
+  identityProviders: z
+    .record(name(), identityProvider)
+    .default({})
+    .describe('Who says whose a token is; used by filters. See docs/identity.md.'),
   guard: z
     .strictObject({
       maxLossRatio: z

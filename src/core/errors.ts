@@ -61,6 +61,17 @@ export const ERRORS = {
     title: 'The request lacks what it is counted by',
     outcome: 'filter_refused',
   },
+  GW_AUTH_MISSING: { status: 401, title: 'Credentials are missing', outcome: 'filter_refused' },
+  GW_AUTH_INVALID: { status: 401, title: 'The credentials are not valid', outcome: 'filter_refused' },
+  GW_AUTH_EXPIRED: { status: 401, title: 'The credentials have expired', outcome: 'filter_refused' },
+  GW_AUTH_AMBIGUOUS: { status: 400, title: 'More than one credential was sent', outcome: 'filter_refused' },
+  GW_AUTH_SCOPE: { status: 403, title: 'The token does not allow this', outcome: 'filter_refused' },
+  GW_AUTH_FORWARD: { status: 403, title: 'The request is not allowed', outcome: 'filter_refused' },
+  GW_AUTH_UNAVAILABLE: {
+    status: 503,
+    title: 'Credentials cannot be checked at the moment',
+    outcome: 'filter_error',
+  },
   GW_CORS_REFUSED: { status: 403, title: 'This origin is not allowed here', outcome: 'filter_refused' },
 
   GW_UPSTREAM_UNKNOWN_SERVICE: { status: 503, title: 'The service is not known yet', outcome: 'no_service' },
@@ -115,6 +126,9 @@ export const ERRORS = {
     title: 'The request cannot be checked at the moment',
     outcome: 'filter_error',
   },
+  GW_IDENTITY_UNREACHABLE: { status: 0, title: 'The issuer of tokens cannot be reached' },
+  GW_IDENTITY_ANSWER: { status: 0, title: 'The issuer of tokens answered with something unexpected' },
+  GW_IDENTITY_KEYS: { status: 0, title: 'The keys of the issuer are of no use' },
 
   GW_REGISTER_OPTIONS: { status: 0, title: 'The registration cannot work as given' },
   GW_REGISTER_HOOK: { status: 0, title: 'A function of the service failed while it drained' },

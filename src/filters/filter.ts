@@ -6,6 +6,7 @@ import type { Headers } from '../core/headers.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { Principal } from '../core/principal.ts'
 import type { RedisStore } from '../core/redis-store.ts'
+import type { IdentityProvider } from '../identity/provider.ts'
 import type { Routed } from '../routing/table.ts'
 import type { FilterMetrics } from './metrics.ts'
 
@@ -29,7 +30,8 @@ export interface FilterContext {
   readonly clientIp: string
   /** The peer of the socket is one of `trustedProxies`. */
   readonly isTrustedPeer: boolean
-  readonly decision: Routed
+  /** Where it goes. Never edited: a filter that changes the query puts another in its place (`withQuery`). */
+  decision: Routed
   /** Request headers as they will go upstream; hop-by-hop ones are gone already. Inbound filters may edit. */
   readonly headers: Headers
   /** Declared length of the body; undefined = unknown (chunked); 0 = none. */
@@ -86,7 +88,8 @@ export interface FilterReply {
   readonly code?: ErrorCode
   /** Shown to the client in the problem document; nothing internal. */
   readonly detail?: string
-  readonly headers?: Readonly<Record<string, string>>
+  /** A list = several fields of this name. */
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>
   readonly body?: string | Buffer
 }
 
@@ -130,6 +133,7 @@ export interface Shareable {
 /** What the static part of the configuration offers. Unknown names: GW_CONFIG_INVALID with those that there are. */
 export interface FilterResources {
   store(name: string): RedisStore
+  identityProvider(name: string): IdentityProvider
 }
 
 /** What a filter gets from the gateway. */

@@ -2,9 +2,11 @@ import type { z } from 'zod'
 import { compression } from './compression.ts'
 import { cors } from './cors.ts'
 import type { FilterDefinition } from './filter.ts'
+import { forwardAuth } from './forward-auth.ts'
 import { headers } from './headers.ts'
 import { ipAllow } from './ip-allow.ts'
 import { ipDeny } from './ip-deny.ts'
+import { jwt } from './jwt.ts'
 import { quota } from './quota.ts'
 import { rateLimit } from './rate-limit.ts'
 import { requestId } from './request-id.ts'
@@ -17,6 +19,8 @@ export const FILTERS: readonly FilterDefinition[] = [
   headers,
   ipAllow,
   ipDeny,
+  jwt,
+  forwardAuth,
   cors,
   securityHeaders,
   sizeLimit,

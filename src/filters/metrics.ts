@@ -11,6 +11,16 @@ export const FILTER_METRICS = {
     help: 'Requests by what a limit made of them.',
     labels: ['filter', 'decision'],
   },
+  sluice_auth_decisions_total: {
+    type: 'counter',
+    help: 'What identity filters decided.',
+    labels: ['filter', 'decision'],
+  },
+  sluice_identity_fetches_total: {
+    type: 'counter',
+    help: 'Requests to issuers of tokens (and reads of key files), by result.',
+    labels: ['provider', 'result'],
+  },
 } as const satisfies Record<string, FilterMetric>
 
 export interface FilterMetric {

@@ -20,7 +20,9 @@ export function renderReply(reply: FilterReply, requestId: string): LocalAnswer 
     throw new GatewayError('GW_FILTER_FAILED', `a filter replied with status ${reply.status}`)
   }
   const headers = new Headers()
-  for (const [name, value] of Object.entries(reply.headers ?? {})) headers.set(name.toLowerCase(), value)
+  for (const [name, value] of Object.entries(reply.headers ?? {})) {
+    for (const each of typeof value === 'string' ? [value] : value) headers.append(name.toLowerCase(), each)
+  }
   const isBodiless = reply.status === 204 || reply.status === 304
   if (isBodiless) return { status: reply.status, headers, body: EMPTY }
   let body: Buffer = EMPTY

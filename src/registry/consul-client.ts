@@ -43,6 +43,10 @@ export interface ConsulRead {
   readonly datacentre: string | undefined
   /** Above 0: a blocking query that returns when the index is passed. */
   readonly index: number
+  /** Further parameters. */
+  readonly query?: Readonly<Record<string, string>>
+  /** What 404 stands for; default: an error. */
+  readonly emptyText?: string
 }
 
 /** Reads from one agent through its own sockets. Any server may answer (`stale`): it also works without a leader. */
@@ -76,8 +80,9 @@ export class ConsulClient {
   }
 
   /** Throws GW_REGISTRY_UNREACHABLE, _TIMEOUT, _ACL or _ANSWER. */
-  async get({ path, datacentre, index }: ConsulRead, signal: AbortSignal): Promise<ConsulAnswer> {
-    const query = new URLSearchParams({ stale: '' })
+  async get(read: ConsulRead, signal: AbortSignal): Promise<ConsulAnswer> {
+    const { path, datacentre, index, emptyText } = read
+    const query = new URLSearchParams({ stale: '', ...read.query })
     if (datacentre !== undefined) query.set('dc', datacentre)
     if (index > 0) {
       query.set('index', String(index))
@@ -103,7 +108,9 @@ export class ConsulClient {
     } catch (thrown) {
       throw networkError(toError(thrown))
     }
-    if (status !== 200) {
+    if (status === 404 && emptyText !== undefined) {
+      text = emptyText
+    } else if (status !== 200) {
       if (status === 403) this.#token.forget()
       throw statusError(status, text)
     }

@@ -1,16 +1,9 @@
-import { readFileSync } from 'node:fs'
-import { Agent as HttpAgent } from 'node:http'
-import { Agent as HttpsAgent } from 'node:https'
-import Consul from 'consul'
 import { errorText, GatewayError } from '../core/errors.ts'
 import type { Instance } from '../core/types.ts'
 import { createAddressRule } from './consul-address.ts'
+import { ConsulCalls } from './consul-calls.ts'
 import type { ConsulConnection } from './consul-client.ts'
-import { TokenSource } from './consul-token.ts'
 import { type DrainTeller, drainReason, type Telling } from './drain-teller.ts'
-
-/** An agent without a leader answers late or not at all, but it has the mark. ms. */
-const TIMEOUT_MS = 2000
 
 export interface ConsulDrainOptions extends Omit<ConsulConnection, 'wait'> {
   /** Addresses or CIDRs: no agent there gets the token. */
@@ -23,23 +16,25 @@ export interface ConsulDrainOptions extends Omit<ConsulConnection, 'wait'> {
  */
 export class ConsulDrain implements DrainTeller {
   readonly #options: ConsulDrainOptions
-  readonly #token: TokenSource
+  readonly #calls: ConsulCalls
 
   constructor(options: ConsulDrainOptions) {
     this.#options = options
-    this.#token = new TokenSource(options)
+    this.#calls = new ConsulCalls(options)
   }
 
   async tell(instance: Instance, reason: string | undefined): Promise<Telling> {
     let url = this.#options.url
     try {
       if (!(await this.#isOwner(instance))) url = await this.#urlOfNode(instance)
-      await this.#call(url, ({ agent }) =>
-        agent.service.maintenance({
-          id: instance.id,
-          enable: reason !== undefined,
-          ...(reason === undefined ? {} : { reason: drainReason(reason) }),
-        }),
+      await this.#calls.call(
+        ({ agent }) =>
+          agent.service.maintenance({
+            id: instance.id,
+            enable: reason !== undefined,
+            ...(reason === undefined ? {} : { reason: drainReason(reason) }),
+          }),
+        url,
       )
       return { isTold: true, detail: `the agent ${new URL(url).host} was told` }
     } catch (thrown) {
@@ -52,15 +47,14 @@ export class ConsulDrain implements DrainTeller {
 
   /** Ids are unique for an agent only: the node has to be the same, too, as far as the token may read it. */
   async #isOwner(instance: Instance): Promise<boolean> {
-    const { url } = this.#options
     const filter = `ID == ${JSON.stringify(instance.id)}`
-    const own = (await this.#call(url, ({ agent }) => agent.service.list({ filter }))) as Record<
+    const own = (await this.#calls.call(({ agent }) => agent.service.list({ filter }))) as Record<
       string,
       { Port?: number; Address?: string }
     >
     const found = own[instance.id]
     if (found === undefined) return false
-    const self = (await this.#call(url, ({ agent }) => agent.self()).catch(() => undefined)) as
+    const self = (await this.#calls.call(({ agent }) => agent.self()).catch(() => undefined)) as
       | { Config?: { NodeName?: string; Datacenter?: string } }
       | undefined
     if (self?.Config?.NodeName === undefined) {
@@ -72,7 +66,7 @@ export class ConsulDrain implements DrainTeller {
 
   async #urlOfNode({ node = '', datacentre, address }: Instance): Promise<string> {
     const { url, forbidAddresses } = this.#options
-    const found = (await this.#call(url, ({ catalog }) =>
+    const found = (await this.#calls.call(({ catalog }) =>
       catalog.node.services({ node, ...(datacentre === undefined ? {} : { dc: datacentre }) }),
     )) as { Node?: { Address?: string } } | undefined
     const host = found?.Node?.Address ?? address
@@ -82,31 +76,5 @@ export class ConsulDrain implements DrainTeller {
     if (refusal !== undefined) throw new GatewayError('GW_REGISTRY_ANSWER', refusal)
     other.hostname = host.includes(':') ? `[${host}]` : host
     return other.href
-  }
-
-  async #call<T>(url: string, run: (consul: Consul) => Promise<T>): Promise<T> {
-    const token = await this.#token.read()
-    const consul = new Consul({
-      baseUrl: `${url.replace(/\/+$/, '')}/v1`,
-      agent: this.#agent(url),
-      timeout: TIMEOUT_MS,
-      defaults: token === undefined ? {} : { token },
-    } as ConstructorParameters<typeof Consul>[0])
-    try {
-      return await run(consul)
-    } finally {
-      consul.destroy()
-    }
-  }
-
-  #agent(url: string): HttpAgent | HttpsAgent {
-    if (!url.startsWith('https:')) return new HttpAgent()
-    const { ca, cert, key, verify } = this.#options.tls ?? {}
-    return new HttpsAgent({
-      ...(ca === undefined ? {} : { ca: readFileSync(ca) }),
-      ...(cert === undefined ? {} : { cert: readFileSync(cert) }),
-      ...(key === undefined ? {} : { key: readFileSync(key) }),
-      ...(verify === undefined ? {} : { rejectUnauthorized: verify }),
-    })
   }
 }

@@ -9,6 +9,10 @@ export const NO_RESOURCES: FilterResources = {
   store(name) {
     throw new GatewayError('GW_CONFIG_INVALID', `no store "${name}" in stores; there are none`)
   },
+  identityProvider(name) {
+    const text = `no identity provider "${name}" in identityProviders; there are none`
+    throw new GatewayError('GW_CONFIG_INVALID', text)
+  },
 }
 
 /** What filters get in tests; real time, nothing counted, files not watched. */

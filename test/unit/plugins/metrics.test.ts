@@ -26,6 +26,7 @@ const createMetrics = (maxSeries = 2000) =>
     tunnels: () => 2,
     connections: async () => new Map([['http', 4]]),
     certificates: () => new Map([['a.pem', 1_000_000]]),
+    keyAges: () => new Map([['login', 12]]),
   })
 
 const linesOf = async (metrics: Metrics, name: string) =>

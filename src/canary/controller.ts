@@ -1,0 +1,150 @@
+import { type Clock, sleep } from '../core/duration.ts'
+import { errorText, GatewayError } from '../core/errors.ts'
+import { act, advance, newRelease, type ReleaseAction } from './ramp.ts'
+import type { Ramp, ReleaseState } from './release.ts'
+import type { ReleaseStore, StoredRelease } from './store.ts'
+import { Differences, type SidePair, type Tally } from './tally.ts'
+
+/** So often somebody else may write in between before a person is told to try again. */
+const TRIES = 5
+
+/** A rule with a ramp. */
+export interface RampedRule {
+  readonly name: string
+  /** Hash of what is released: the selectors of the sides. */
+  readonly releaseId: string
+  readonly ramp: Ramp
+}
+
+export interface ControllerDeps {
+  /** Of the table in force. */
+  rules(): readonly RampedRule[]
+  readonly store: ReleaseStore
+  readonly tally: Tally
+  /** Values from elsewhere by name of the check; what cannot be had is left out. Never rejects. */
+  values(rule: RampedRule): Promise<Readonly<Record<string, number>>>
+  /** States that differ in what has an effect: percent, status. */
+  onStates(states: ReadonlyMap<string, ReleaseState>): void
+  /** This gateway took a decision. */
+  onDecision(state: ReleaseState, before: ReleaseState | undefined): void
+  readonly clock: Clock
+  readonly log: { warn(fields: object, text: string): void; info(fields: object, text: string): void }
+  /** ms between looks. */
+  readonly interval: number
+}
+
+/** Leads releases through their ramps: of all gateways one decides, all count, all follow. */
+export class ReleaseController {
+  readonly #deps: ControllerDeps
+  readonly #differences = new Differences()
+  #states: ReadonlyMap<string, ReleaseState> = new Map()
+  #isDeciding = false
+  #isStoreUp = true
+
+  constructor(deps: ControllerDeps) {
+    this.#deps = deps
+  }
+
+  /** As far as this gateway knows. */
+  get states(): ReadonlyMap<string, ReleaseState> {
+    return this.#states
+  }
+
+  /** This gateway is the one that decides. */
+  get isDeciding(): boolean {
+    return this.#isDeciding
+  }
+
+  /** Until the signal aborts. Never rejects. */
+  async run(signal: AbortSignal): Promise<void> {
+    const watching = this.#deps.store.watch((states) => this.#follow(states), signal)
+    while (!signal.aborted) {
+      await this.look()
+      await sleep(this.#deps.interval, signal)
+    }
+    await watching
+  }
+
+  #follow(found: ReadonlyMap<string, ReleaseState>): void {
+    const before = this.#states
+    // A registry that lost its data must not send users back and forth: what was known stays, and is written again.
+    const states = new Map([...before, ...found])
+    this.#states = states
+    const hasEffect = [...states.keys()].some((rule) => {
+      const [one, other] = [before.get(rule), states.get(rule)]
+      return (
+        one?.percent !== other?.percent ||
+        one?.status !== other?.status ||
+        one?.releaseId !== other?.releaseId
+      )
+    })
+    if (hasEffect) this.#deps.onStates(states)
+  }
+
+  /** One look: publish, and if it is this gateway's turn, decide. Never rejects. */
+  async look(): Promise<void> {
+    const { store, tally, rules, log } = this.#deps
+    const ramped = rules()
+    if (ramped.length === 0) {
+      this.#isDeciding = false
+      return
+    }
+    try {
+      await store.publish(tally.totals(new Set(ramped.map(({ name }) => name))))
+      const isDeciding = await store.mayDecide()
+      if (!isDeciding) this.#differences.forget()
+      this.#isDeciding = isDeciding
+      if (isDeciding) await this.#decide(ramped)
+      this.#isStoreUp = true
+    } catch (thrown) {
+      this.#isDeciding = false
+      // What happened meanwhile cannot be told from what came before.
+      this.#differences.forget()
+      if (this.#isStoreUp)
+        log.warn({ err: errorText(thrown) }, 'releases are held: their store is out of reach')
+      this.#isStoreUp = false
+    }
+  }
+
+  async #decide(ramped: readonly RampedRule[]): Promise<void> {
+    const { store } = this.#deps
+    const blocks = this.#differences.take(await store.collect())
+    const stored = await store.load()
+    for (const rule of ramped) await this.#step(rule, stored.get(rule.name), blocks(rule.name))
+  }
+
+  async #step(rule: RampedRule, stored: StoredRelease | undefined, sides: SidePair): Promise<void> {
+    const { store, values, clock, onDecision } = this.#deps
+    const now = clock.now()
+    const known = this.#known(rule, stored)
+    const before = known ?? newRelease(rule.name, rule.releaseId, rule.ramp, now)
+    const block = { ...sides, values: await values(rule) }
+    const next = advance(rule.ramp, before, block, now)
+    if (next === stored?.state) return
+    if (!(await store.save(next, stored?.revision ?? 0))) return
+    if (next.status !== known?.status || next.percent !== known.percent) onDecision(next, known)
+  }
+
+  #known(rule: RampedRule, stored: StoredRelease | undefined): ReleaseState | undefined {
+    const state = stored?.state ?? this.#states.get(rule.name)
+    return state?.releaseId === rule.releaseId ? state : undefined
+  }
+
+  /** What a person asks for; any gateway may take it. Throws GW_ADMIN_NOT_FOUND, _CONFLICT. */
+  async act(name: string, action: ReleaseAction, by: string, why: string): Promise<ReleaseState> {
+    const { store, clock, onDecision } = this.#deps
+    const rule = this.#deps.rules().find((each) => each.name === name)
+    if (rule === undefined) throw new GatewayError('GW_ADMIN_NOT_FOUND', `no canary "${name}" with a ramp`)
+    for (let i = 0; i < TRIES; i++) {
+      const stored = (await store.load()).get(name)
+      const known = this.#known(rule, stored)
+      const before = known ?? newRelease(name, rule.releaseId, rule.ramp, clock.now())
+      const next = act(rule.ramp, before, action, by, clock.now(), why)
+      if (typeof next === 'string') throw new GatewayError('GW_ADMIN_CONFLICT', next)
+      if (!(await store.save(next, stored?.revision ?? 0))) continue
+      onDecision(next, known)
+      return next
+    }
+    throw new GatewayError('GW_ADMIN_CONFLICT', 'the release changed meanwhile; try again')
+  }
+}

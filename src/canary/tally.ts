@@ -1,0 +1,128 @@
+import { LogHistogram, mergeCounts } from '../core/log-histogram.ts'
+import type { SideCounts } from './release.ts'
+
+/** What one gateway counted since it started, by rule. */
+export interface Tallies {
+  /** Another one after each start. */
+  readonly run: string
+  readonly rules: Readonly<Record<string, SidePair>>
+}
+
+export interface SidePair {
+  readonly canary: SideCounts
+  readonly stable: SideCounts
+}
+
+/** What is counted of one request that reached an instance, or should have. */
+export interface Counting {
+  readonly isBad: boolean
+  /** Until the answer's headers; undefined = there was none. ms. */
+  readonly ms: number | undefined
+  /** Of those that a guard looks for; lower case. */
+  readonly headers: readonly string[]
+}
+
+interface Side {
+  total: number
+  bad: number
+  latency: number[]
+  readonly fresh: LogHistogram
+  readonly headers: Record<string, number>
+}
+
+/** Counts requests by rule and side; the numbers only grow. */
+export class Tally {
+  readonly #run: string
+  readonly #rules = new Map<string, { canary: Side; stable: Side }>()
+
+  constructor(run: string) {
+    this.#run = run
+  }
+
+  /** Called for each request of a release. */
+  count(rule: string, side: 'canary' | 'stable', { isBad, ms, headers }: Counting): void {
+    const counted = this.#sides(rule)[side]
+    counted.total++
+    if (isBad) counted.bad++
+    if (ms !== undefined) counted.fresh.add(ms)
+    for (const header of headers) counted.headers[header] = (counted.headers[header] ?? 0) + 1
+  }
+
+  /** So far. Rules that are not listed are forgotten. */
+  totals(rules: ReadonlySet<string>): Tallies {
+    for (const rule of this.#rules.keys()) if (!rules.has(rule)) this.#rules.delete(rule)
+    const entries = [...rules].map((rule) => {
+      const { canary, stable } = this.#sides(rule)
+      return [rule, { canary: plain(canary), stable: plain(stable) }] as const
+    })
+    return { run: this.#run, rules: Object.fromEntries(entries) }
+  }
+
+  #sides(rule: string): { canary: Side; stable: Side } {
+    let sides = this.#rules.get(rule)
+    if (sides === undefined) {
+      sides = { canary: aSide(), stable: aSide() }
+      this.#rules.set(rule, sides)
+    }
+    return sides
+  }
+}
+
+function aSide(): Side {
+  return { total: 0, bad: 0, latency: mergeCounts(), fresh: new LogHistogram(), headers: {} }
+}
+
+function plain(side: Side): SideCounts {
+  side.latency = mergeCounts(side.latency, side.fresh.take())
+  const { total, bad, latency, headers } = side
+  return { total, bad, latency, headers: { ...headers } }
+}
+
+const NOTHING: SideCounts = Object.freeze({ total: 0, bad: 0, latency: [], headers: {} })
+const NO_PAIR: SidePair = Object.freeze({ canary: NOTHING, stable: NOTHING })
+
+/** Adds up what all gateways did since the last call. */
+export class Differences {
+  #last: ReadonlyMap<string, Tallies> | undefined
+
+  /** The first call says nothing: how much of it is new is not known. Gateways that came since then count whole. */
+  take(all: readonly Tallies[]): (rule: string) => SidePair {
+    const last = this.#last
+    const now = new Map(all.map((one) => [one.run, one]))
+    this.#last = now
+    if (last === undefined) return () => NO_PAIR
+    return (rule) => {
+      let sum = NO_PAIR
+      for (const [run, { rules }] of now) {
+        const [pair, before] = [rules[rule] ?? NO_PAIR, last.get(run)?.rules[rule] ?? NO_PAIR]
+        sum = {
+          canary: plus(sum.canary, minus(pair.canary, before.canary)),
+          stable: plus(sum.stable, minus(pair.stable, before.stable)),
+        }
+      }
+      return sum
+    }
+  }
+
+  /** Somebody else decides now. */
+  forget(): void {
+    this.#last = undefined
+  }
+}
+
+function combine(one: SideCounts, other: SideCounts, how: (a: number, b: number) => number): SideCounts {
+  const headers: Record<string, number> = {}
+  for (const name of new Set([...Object.keys(one.headers), ...Object.keys(other.headers)])) {
+    headers[name] = how(one.headers[name] ?? 0, other.headers[name] ?? 0)
+  }
+  return {
+    total: how(one.total, other.total),
+    bad: how(one.bad, other.bad),
+    latency: mergeCounts(one.latency).map((count, i) => how(count, other.latency[i] ?? 0)),
+    headers,
+  }
+}
+
+const plus = (one: SideCounts, other: SideCounts) => combine(one, other, (a, b) => a + b)
+// A rule that was taken out and put back counts from 0 again.
+const minus = (one: SideCounts, other: SideCounts) => combine(one, other, (a, b) => Math.max(0, a - b))

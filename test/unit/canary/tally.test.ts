@@ -1,0 +1,43 @@
+import { expect, test } from 'vitest'
+import { Differences, Tally } from '../../../src/canary/tally.ts'
+
+const RULES = new Set(['v2'])
+const good = { isBad: false, ms: 10, headers: [] }
+const bad = { isBad: true, ms: undefined, headers: ['x-failed'] }
+
+test('what several gateways did since the last look is added up', () => {
+  const [one, other] = [new Tally('a'), new Tally('b')]
+  const differences = new Differences()
+  one.count('v2', 'canary', good)
+  expect(differences.take([one.totals(RULES)])('v2').canary.total).toBe(0)
+  one.count('v2', 'canary', bad)
+  one.count('v2', 'stable', good)
+  other.count('v2', 'canary', good)
+  const { canary, stable } = differences.take([one.totals(RULES), other.totals(RULES)])('v2')
+  expect([canary.total, canary.bad, stable.total]).toEqual([2, 1, 1])
+  expect(canary.headers).toEqual({ 'x-failed': 1 })
+  expect(canary.latency.reduce((sum, count) => sum + count, 0)).toBe(1)
+  expect(differences.take([one.totals(RULES), other.totals(RULES)])('v2').canary.total).toBe(0)
+})
+
+test('a gateway that goes, restarts or forgets a rule never counts backwards', () => {
+  const differences = new Differences()
+  const tally = new Tally('a')
+  for (let i = 0; i < 5; i++) tally.count('v2', 'canary', good)
+  differences.take([tally.totals(RULES)])
+  expect(differences.take([])('v2').canary.total).toBe(0)
+  const restarted = new Tally('b')
+  restarted.count('v2', 'canary', good)
+  expect(differences.take([restarted.totals(RULES)])('v2').canary.total).toBe(1)
+  restarted.totals(new Set())
+  expect(differences.take([restarted.totals(RULES)])('v2').canary.total).toBe(0)
+})
+
+test('after somebody else decided the first look says nothing again', () => {
+  const differences = new Differences()
+  const tally = new Tally('a')
+  differences.take([tally.totals(RULES)])
+  differences.forget()
+  tally.count('v2', 'canary', good)
+  expect(differences.take([tally.totals(RULES)])('v2').canary.total).toBe(0)
+})
