@@ -268,6 +268,23 @@ describe('with what there is beside Redis', () => {
     },
   )
 
+  test('a Redis that comes and goes gives nobody a new share', async () => {
+    const { seen, wrapper } = watched()
+    const memory = new MemoryLimits(clock)
+    const shared = new SharedLimits({ store: wrapper, memory, onStoreError: 'local', clock })
+    const half: Ask = {
+      ...ask(newKey(), aLimit({ limit: 10, windowMs: 3_600_000 })),
+      local: aLimit({ limit: 5, windowMs: 3_600_000 }),
+    }
+    seen.isUp = false
+    for (let i = 0; i < 4; i++) await shared.decide([half])
+    seen.isUp = true
+    expect(await shared.decide([half])).toMatchObject({ by: 'shared', decisions: [{ remaining: 5 }] })
+    seen.isUp = false
+    expect((await shared.decide([half])).decisions[0]?.isAllowed).toBe(true)
+    expect((await shared.decide([half])).decisions[0]?.isAllowed).toBe(false)
+  })
+
   test('what is told late counts also when the request is refused', async () => {
     const { seen, wrapper } = watched()
     const shared = new SharedLimits({
