@@ -182,18 +182,22 @@ class StoreTimeout extends GatewayError {
   }
 }
 
+/** So often a deadline is put off at most. */
+const MAX_EXTENSIONS = 3
+
 /**
- * Rejects after `ms`. When this process itself stood still meanwhile, the answer may be waiting in the socket: it is
- * read first, and time that nobody could have answered in is given again once.
+ * Rejects after `ms`. When this process itself stood still meanwhile, nobody could have been in time: the deadline is
+ * put off, and before it counts, what waits in the socket is read.
  */
 function withDeadline<T>(pending: Promise<T>, ms: number, clock: Clock): Promise<T> {
   return new Promise((resolve, reject) => {
-    const began = clock.monotonic()
-    let isExtended = false
+    let began = clock.monotonic()
+    let extensions = 0
     const expire = () => {
-      const isOurs = clock.monotonic() - began > ms * 1.5
-      if (isOurs && !isExtended) {
-        isExtended = true
+      const now = clock.monotonic()
+      if (now - began > ms * 1.25 && extensions < MAX_EXTENSIONS) {
+        extensions++
+        began = now
         timer = setTimeout(expire, ms)
       } else {
         setImmediate(() => reject(new StoreTimeout(ms)))
