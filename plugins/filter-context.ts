@@ -1,5 +1,6 @@
 import type { FilterFindings } from '../src/core/record.ts'
 import type { BodyNeed, FilterContext } from '../src/filters/filter.ts'
+import { clientCertificateOf, receivedHeaders } from '../src/proxy/client-side.ts'
 import type { Routed } from '../src/routing/table.ts'
 import type { Intake } from './intake.ts'
 
@@ -14,7 +15,7 @@ export function createFilterContext(
   maxBodyBytes: number,
   readBody?: (need: BodyNeed) => Promise<void>,
 ): FilterContext {
-  const { requestId, method, scheme, httpVersion, clientIp, isTrustedPeer, headers } = intake
+  const { requestId, method, scheme, httpVersion, clientIp, isTrustedPeer, headers, request } = intake
   return {
     requestId,
     method,
@@ -23,7 +24,11 @@ export function createFilterContext(
     clientIp,
     isTrustedPeer,
     decision: routed,
+    target: intake.target,
+    authority: intake.authority,
     headers,
+    receivedHeaders: () => receivedHeaders(request),
+    clientCertificate: () => clientCertificateOf(request),
     contentLength,
     body: undefined,
     isBodyWhole: false,

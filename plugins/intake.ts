@@ -46,6 +46,8 @@ export interface Listener {
 
 /** One request as it came in, with the table it is pinned to and what that table says. */
 export interface Intake {
+  /** For what is seldom asked: headers as received, the client's certificate. */
+  readonly request: ClientRequest
   /** ms since the epoch. */
   readonly startedAt: number
   /** Monotonic ms. */
@@ -122,6 +124,7 @@ export function takeIn(request: ClientRequest, listener: Listener, deps: ProxyDe
   const port = authority === undefined ? undefined : /:(\d{1,5})$/.exec(authority)?.[1]
   const host = decision.host ?? ''
   return {
+    request,
     startedAt: deps.clock.now(),
     begunAt: deps.clock.monotonic(),
     requestId: sentId !== undefined && REQUEST_ID.test(sentId) ? sentId : traceId,

@@ -151,8 +151,10 @@ export class Gateway {
   }
 
   #watchedFiles(): string[] {
-    const pems = this.#config.listen.https?.certificates.flatMap(({ cert, key }) => [cert, key]) ?? []
-    return [...this.#parts.control.config.files, ...pems]
+    const { https } = this.#config.listen
+    const pems = https?.certificates.flatMap(({ cert, key }) => [cert, key]) ?? []
+    const { ca, crl } = https?.clientAuth ?? {}
+    return [...this.#parts.control.config.files, ...pems, ...[ca, crl].filter((file) => file !== undefined)]
   }
 
   /** Reads configuration and certificates again. */

@@ -34,8 +34,8 @@ export class Listeners {
     }
     if (http !== undefined) add('http', http.address)
     if (https !== undefined) {
-      const { certificates, http2, minVersion } = https
-      this.#certificates = new Certificates(certificates)
+      const { certificates, http2, minVersion, clientAuth } = https
+      this.#certificates = new Certificates(certificates, clientAuth)
       add('https', https.address, { tls: { certificates: this.#certificates, http2, minVersion } })
     }
   }

@@ -4,6 +4,7 @@ import { check } from './check.ts'
 import { demo } from './demo.ts'
 import { drain } from './drain.ts'
 import { explain } from './explain.ts'
+import { type HashOptions, hash } from './hash.ts'
 import { type RollcheckOptions, rollcheck } from './rollcheck.ts'
 import { run } from './run.ts'
 import { schema } from './schema.ts'
@@ -129,6 +130,26 @@ function defineRollcheck(program: Command, terminal: Terminal, done: (code: Exit
     )
 }
 
+function defineHash(program: Command, terminal: Terminal, done: (code: ExitCode) => void): void {
+  program
+    .command('hash')
+    .description('make an API key and its hash, or hash a password: what the filters api-key and basic take')
+    .addOption(
+      new Option('--type <type>', 'sha256 for keys, scrypt or bcrypt for passwords')
+        .choices(['sha256', 'scrypt', 'bcrypt'])
+        .default('sha256'),
+    )
+    .option('--generate', 'make a key of 256 random bits instead of reading one; it is shown once')
+    .option('--id <id>', 'id of the key (default: made of its hash)')
+    .option('--owner <name>', 'owner of the key, name of the user')
+    .option('--json', 'print the result as JSON')
+    .addHelpText(
+      'after',
+      '\nThe secret is read from standard input, or asked for.\nExit: 0 done, 2 misuse, or a secret that is too weak',
+    )
+    .action(async (options: HashOptions) => done(await hash(options, terminal)))
+}
+
 /**
  * The command line: `sluice <verb>`. Resolves to the exit code; prints errors itself.
  * Without a verb it prints the help and counts as misuse.
@@ -149,6 +170,7 @@ export async function runProgram(argv: readonly string[], terminal = processTerm
   }
   defineVerbs(program, terminal, done)
   defineRollcheck(program, terminal, done)
+  defineHash(program, terminal, done)
   for (const verb of program.commands) verb.exitOverride()
   try {
     await program.parseAsync(argv)

@@ -1,5 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { Writable } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import { GatewayError } from '../core/errors.ts'
 
 /** What a verb gets besides its own options. */
 export interface Terminal {
@@ -7,6 +11,8 @@ export interface Terminal {
   readonly hasColor: boolean
   out(text: string): void
   err(text: string): void
+  /** What is piped in, or what somebody types, unseen, after the prompt. Without a line break at the end. */
+  secret?(prompt: string): Promise<string>
   /** Replaces the last line of a screen that a person looks at; absent when there is none. */
   status?(line: string): void
 }
@@ -21,12 +27,32 @@ export function processTerminal(): Terminal {
     hasColor: process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined,
     out: (text) => process.stdout.write(`${text}\n`),
     err: (text) => process.stderr.write(`${text}\n`),
+    secret: (prompt) => readSecret(prompt),
     ...(process.stderr.isTTY === true
       ? {
           status: (line: string) =>
             process.stderr.write(`\r\x1b[K${line.slice(0, (process.stderr.columns ?? 80) - 1)}`),
         }
       : {}),
+  }
+}
+
+async function readSecret(prompt: string): Promise<string> {
+  const { stdin, stderr } = process
+  if (!stdin.isTTY) return (await text(stdin)).replace(/\r?\n$/, '')
+  stderr.write(prompt)
+  // Nobody who looks over the shoulder shall see it.
+  const output = new Writable({ write: (_chunk, _encoding, done) => done() })
+  const lines = createInterface({ input: stdin, output, terminal: true })
+  try {
+    return await new Promise((resolve, reject) => {
+      lines.once('line', resolve)
+      lines.once('SIGINT', () => reject(new GatewayError('GW_CLI_MISUSE', 'given up')))
+      lines.once('close', () => reject(new GatewayError('GW_CLI_MISUSE', 'nothing was typed')))
+    })
+  } finally {
+    lines.close()
+    stderr.write('\n')
   }
 }
 

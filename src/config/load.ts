@@ -6,6 +6,7 @@ import { errorText, GatewayError } from '../core/errors.ts'
 import type { DynamicConfig, FilterSpec, RouteSpec, ServicePolicy } from '../core/route.ts'
 import { anonymousService, toFilter, toPolicy, toRoute } from './convert.ts'
 import { ConfigDocument } from './document.ts'
+import { absolutePaths } from './filter-paths.ts'
 import { ConfigError, type ConfigProblem, didYouMean } from './problems.ts'
 import { blameOverride, resolveEnvironment, resolveFiles, withOverrides } from './resolve.ts'
 import { type FilterInput, filterDefinition } from './routes.ts'
@@ -159,6 +160,20 @@ function checkFilter(
   if (!result.success) problems.push(...part.document.fromIssues(schema, result.error.issues, path))
 }
 
+/** A filter with its place; files that it names are relative to the one it is written in. */
+function placedFilter(
+  part: Part,
+  path: PropertyKey[],
+  name: string,
+  input: FilterInput,
+  schemas: LoadOptions['filterSchemas'],
+): FilterSpec {
+  const spec = toFilter(name, input, part.document.source(path))
+  const schema = schemas?.get(spec.type)
+  if (schema === undefined) return spec
+  return { ...spec, options: absolutePaths(schema, spec.options, dirname(part.document.file)) }
+}
+
 function collectFilters(
   parts: readonly Part[],
   options: LoadOptions,
@@ -171,7 +186,7 @@ function collectFilters(
       const path = ['filters', name]
       if (!names.claim('filter', name, part.document, path, problems)) continue
       checkFilter(part, path, input, options.filterSchemas, problems)
-      filters.set(name, toFilter(name, input, part.document.source(path)))
+      filters.set(name, placedFilter(part, path, name, input, options.filterSchemas))
     }
   }
   return filters
@@ -210,7 +225,8 @@ function routeFilters(part: Part, index: number, context: RouteContext): FilterS
     const path = ['routes', index, 'filters', position]
     if (typeof entry !== 'string') {
       checkFilter(part, path, entry, context.options.filterSchemas, context.problems)
-      found.push(toFilter(entry.type, filterDefinition.parse(entry), part.document.source(path)))
+      const input = filterDefinition.parse(entry)
+      found.push(placedFilter(part, path, entry.type, input, context.options.filterSchemas))
       return
     }
     const filter = context.filters.get(entry)

@@ -66,6 +66,13 @@ function absoluteRegistry(registry: RegistryConfig, base: (path: string) => stri
   }
 }
 
+function absoluteAuth<T extends { ca: string; crl?: string | undefined }>(
+  auth: T,
+  base: (path: string) => string,
+): T {
+  return { ...auth, ca: base(auth.ca), ...(auth.crl === undefined ? {} : { crl: base(auth.crl) }) }
+}
+
 /** Paths of the main file relative to it; PEM texts of services read. */
 export async function resolveFiles(
   main: MainFile,
@@ -94,7 +101,17 @@ export async function resolveFiles(
       ...main,
       listen: {
         ...main.listen,
-        ...(https === undefined ? {} : { https: { ...https, certificates: https.certificates.map(pair) } }),
+        ...(https === undefined
+          ? {}
+          : {
+              https: {
+                ...https,
+                certificates: https.certificates.map(pair),
+                ...(https.clientAuth === undefined
+                  ? {}
+                  : { clientAuth: absoluteAuth(https.clientAuth, base) }),
+              },
+            }),
       },
       admin: {
         ...main.admin,

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { clientAuth } from './client-auth.ts'
 import { identityProvider } from './identity.ts'
 import { defaults, service } from './policy.ts'
 import { filterDefinition, route } from './routes.ts'
@@ -25,6 +26,9 @@ const listen = z
           .array(tlsFiles)
           .min(1)
           .describe('Chosen by the name the client asks for; read again when the files change.'),
+        clientAuth: clientAuth
+          .optional()
+          .describe('Ask clients for a certificate; the filter mtls and others then know who they are.'),
         http2: z.boolean().default(true).describe('Offer HTTP/2. Default true.'),
         minVersion: z
           .enum(['TLSv1.2', 'TLSv1.3'])

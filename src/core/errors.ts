@@ -67,6 +67,30 @@ export const ERRORS = {
   GW_AUTH_AMBIGUOUS: { status: 400, title: 'More than one credential was sent', outcome: 'filter_refused' },
   GW_AUTH_SCOPE: { status: 403, title: 'The token does not allow this', outcome: 'filter_refused' },
   GW_AUTH_FORWARD: { status: 403, title: 'The request is not allowed', outcome: 'filter_refused' },
+  GW_AUTH_SIGNATURE: {
+    status: 401,
+    title: 'The signature of the request is not valid',
+    outcome: 'filter_refused',
+  },
+  GW_AUTH_REPLAYED: { status: 401, title: 'This signature was used before', outcome: 'filter_refused' },
+  GW_AUTH_DIGEST: {
+    status: 400,
+    title: 'The body is not the one that was signed',
+    outcome: 'filter_refused',
+  },
+  GW_AUTH_CERTIFICATE: { status: 403, title: 'A client certificate is needed', outcome: 'filter_refused' },
+  GW_AUTH_CERTIFICATE_REFUSED: {
+    status: 403,
+    title: 'This client certificate is not allowed here',
+    outcome: 'filter_refused',
+  },
+  GW_AUTH_DENIED: { status: 403, title: 'A rule denies this request', outcome: 'filter_refused' },
+  GW_AUTH_NOT_ALLOWED: { status: 403, title: 'No rule allows this request', outcome: 'filter_refused' },
+  GW_AUTH_BUSY: {
+    status: 503,
+    title: 'Too many credentials are being checked',
+    outcome: 'filter_refused',
+  },
   GW_AUTH_UNAVAILABLE: {
     status: 503,
     title: 'Credentials cannot be checked at the moment',

@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto'
 import type { Transform } from 'node:stream'
 import type { z } from 'zod'
 import type { Clock, Random } from '../core/duration.ts'
@@ -32,8 +33,16 @@ export interface FilterContext {
   readonly isTrustedPeer: boolean
   /** Where it goes. Never edited: a filter that changes the query puts another in its place (`withQuery`). */
   decision: Routed
+  /** The request-target as received. */
+  readonly target: string
+  /** `Host` or `:authority` as received. */
+  readonly authority: string | undefined
   /** Request headers as they will go upstream; hop-by-hop ones are gone already. Inbound filters may edit. */
   readonly headers: Headers
+  /** The fields as received, whatever was done to `headers`; copied at each call. */
+  readonly receivedHeaders: () => Headers
+  /** The client's, verified by the listener; undefined = it has none. */
+  readonly clientCertificate: () => X509Certificate | undefined
   /** Declared length of the body; undefined = unknown (chunked); 0 = none. */
   readonly contentLength: number | undefined
   /** The body or its beginning, once a filter that needs it was reached. */

@@ -1,12 +1,17 @@
 import type { z } from 'zod'
+import { acl } from './acl.ts'
+import { apiKey } from './api-key.ts'
+import { basic } from './basic.ts'
 import { compression } from './compression.ts'
 import { cors } from './cors.ts'
 import type { FilterDefinition } from './filter.ts'
 import { forwardAuth } from './forward-auth.ts'
 import { headers } from './headers.ts'
+import { hmac } from './hmac.ts'
 import { ipAllow } from './ip-allow.ts'
 import { ipDeny } from './ip-deny.ts'
 import { jwt } from './jwt.ts'
+import { mtls } from './mtls.ts'
 import { quota } from './quota.ts'
 import { rateLimit } from './rate-limit.ts'
 import { requestId } from './request-id.ts'
@@ -21,6 +26,11 @@ export const FILTERS: readonly FilterDefinition[] = [
   ipDeny,
   jwt,
   forwardAuth,
+  apiKey,
+  basic,
+  hmac,
+  mtls,
+  acl,
   cors,
   securityHeaders,
   sizeLimit,

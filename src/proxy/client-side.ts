@@ -1,5 +1,7 @@
+import type { X509Certificate } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { constants, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2'
+import type { TLSSocket } from 'node:tls'
 import { Headers } from '../core/headers.ts'
 
 /** A request as either protocol brings it. */
@@ -39,6 +41,14 @@ export function authorityOfRequest(request: ClientRequest, headers: Headers): st
   }
   const hosts = headers.getAll('host')
   return hosts.length === 1 ? hosts[0] : undefined
+}
+
+/** The client's certificate, when the listener asked for one and it is valid. Over either protocol. */
+export function clientCertificateOf(request: ClientRequest): X509Certificate | undefined {
+  const socket = request.socket as TLSSocket | undefined
+  // One that a listener in mode `request` let through although nobody vouches for it is none.
+  if (socket?.encrypted !== true || !socket.authorized) return undefined
+  return socket.getPeerX509Certificate()
 }
 
 /** Declared length: undefined = unknown, 0 = no body. */

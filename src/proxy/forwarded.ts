@@ -30,6 +30,10 @@ const ONLY_FROM_TRUSTED = [
   'x-cluster-client-ip',
   'true-client-ip',
   'forwarded',
+  // What a proxy in front says of the client's certificate (Envoy; RFC 9440).
+  'x-forwarded-client-cert',
+  'client-cert',
+  'client-cert-chain',
 ] as const
 
 /**

@@ -11,7 +11,7 @@ import type { FilterDefinition } from '../../src/filters/filter.ts'
 import type { FilterEnvironment } from '../../src/filters/instances.ts'
 import { FILTERS } from '../../src/filters/list.ts'
 import { createChains } from '../../src/filters/runner.ts'
-import { type CertificateFiles, Certificates } from '../../src/proxy/certificates.ts'
+import { type CertificateFiles, Certificates, type ClientAuthFiles } from '../../src/proxy/certificates.ts'
 import { createClientAddress } from '../../src/proxy/client-address.ts'
 import { createPublicServer, type PublicServer } from '../../src/proxy/public-server.ts'
 import { Upstreams } from '../../src/proxy/upstreams.ts'
@@ -25,7 +25,11 @@ export interface ProxyOptions {
   /** sluice.yaml after `version: 1`; static upstreams only. */
   readonly yaml: string
   /** Listens with TLS instead of in clear. */
-  readonly tls?: { readonly pairs: readonly CertificateFiles[]; readonly http2?: boolean }
+  readonly tls?: {
+    readonly pairs: readonly CertificateFiles[]
+    readonly http2?: boolean
+    readonly clientAuth?: ClientAuthFiles
+  }
   readonly random?: () => number
   /** Kinds of filters beside those of the gateway. */
   readonly definitions?: readonly FilterDefinition[]
@@ -87,7 +91,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   const environment = aFilterEnvironment({ random, log, ...options.environment })
   const resources = createFilterResources(config.static, environment)
   await resources.start()
-  const chains = createChains(definitions, { ...environment, resources })
+  const chains = createChains(definitions, { ...environment, resources, ...options.environment })
   let isDraining = false
   let version = 0
   const apply = async ({ dynamic }: LoadedConfig) => {
@@ -124,7 +128,8 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     onRecord: (record) => void records.push(record),
     isDraining: () => isDraining,
   })
-  const certificates = options.tls === undefined ? undefined : new Certificates(options.tls.pairs)
+  const certificates =
+    options.tls === undefined ? undefined : new Certificates(options.tls.pairs, options.tls.clientAuth)
   const scheme = certificates === undefined ? 'http' : 'https'
   const listener = { scheme, port: 0 } as { scheme: 'http' | 'https'; port: number }
   const server = createPublicServer({

@@ -12,8 +12,8 @@ const validator = (name: string) =>
     JSON.parse(read(`schema/${name}`)) as object,
   )
 
-/** Files of other programs. */
-const FOREIGN = /^(?:compose|kubernetes)\//
+/** Files of other programs, and those that filters read. */
+const FOREIGN = /^(?:compose|kubernetes)\/|\/keys\.yaml$/
 const examples = readdirSync(join(ROOT, 'examples'), { recursive: true, encoding: 'utf8' }).filter(
   (name) => name.endsWith('.yaml') && !FOREIGN.test(name),
 )

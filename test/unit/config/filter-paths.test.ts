@@ -1,0 +1,21 @@
+import { dirname } from 'node:path'
+import { expect, test } from 'vitest'
+import { loadConfig } from '../../../src/config/load.ts'
+import { filterSchemas } from '../../../src/filters/list.ts'
+import { configFolder } from '../../support/config.ts'
+
+test('files of filters are relative to the file that names them, wherever the gateway was started', async () => {
+  const { folder, remove } = configFolder({
+    'sluice.yaml': 'filters: { a: { type: api-key, file: keys.yaml } }',
+    'routes.d/b.yaml':
+      'routes: [{ name: b, filters: [a, { type: basic, file: ../users }, { type: hmac, file: /etc/h.yaml }], upstreams: ["http://10.0.0.1:1"] }]',
+  })
+  try {
+    const { dynamic } = await loadConfig({ path: folder, filterSchemas: filterSchemas() })
+    const files = dynamic.routes[0]?.filters.map(({ options }) => options['file'])
+    expect(files).toEqual([`${folder}/keys.yaml`, `${folder}/users`, '/etc/h.yaml'])
+    expect(dirname(dynamic.routes[0]?.source ?? '')).toContain('routes.d')
+  } finally {
+    remove()
+  }
+})
