@@ -8,6 +8,7 @@ import { evaluateQuota, QuotaCounters } from '../limits/quota-counters.ts'
 import { QuotaFile } from '../limits/quota-file.ts'
 import { type QuotaVerdict, SharedQuota } from '../limits/shared-quota.ts'
 import { defineFilter, type FilterContext, type FilterDeps, type FilterReply } from './filter.ts'
+import { fileOption } from './identity-options.ts'
 import { costOption, createCost } from './limit-cost.ts'
 import { createKeyReader, keyOption, missingKeyOption, networkReader } from './limit-key.ts'
 import { createMatch, matchOption } from './limit-match.ts'
@@ -74,9 +75,7 @@ export const quota = defineFilter({
       match: matchOption(),
       ...storeOptions,
       ...gatewayOptions,
-      persist: z
-        .string()
-        .min(1)
+      persist: fileOption()
         .optional()
         .describe(
           'Without a store: a file that keeps the counts over a restart, written once a second. One gateway a file. Default: a restart forgets.',
