@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import type { FilterContext, FilterDeps } from './filter.ts'
+import type { RedisStore } from '../core/redis-store.ts'
+import type { FilterContext, FilterDeps, FilterHandlers, FilterReply } from './filter.ts'
 import { networkOptions } from './limit-key.ts'
 
 /** Options that `rate-limit` and `quota` have alike. */
@@ -51,4 +52,20 @@ export function createScope(
   const isByRoute = (scope ?? (name === type ? 'route' : 'filter')) === 'route'
   if (!isByRoute) return () => name
   return ({ decision }) => `${name}/${encodeURIComponent(decision.route.spec.name)}`
+}
+
+/** `onStoreError: closed`. */
+export const STORE_REFUSAL: FilterReply = {
+  status: 503,
+  code: 'GW_STORE_UNAVAILABLE',
+  headers: { 'Retry-After': '1' },
+}
+
+/** The first requests find the store connected, where that is possible at all. */
+export function waitForStore(
+  store: RedisStore | undefined,
+  { isCheck }: FilterDeps,
+): Pick<FilterHandlers, 'prepare'> {
+  if (isCheck || store?.settled === undefined) return {}
+  return { prepare: () => store.settled?.() ?? Promise.resolve() }
 }

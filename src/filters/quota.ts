@@ -13,7 +13,7 @@ import { costOption, createCost } from './limit-cost.ts'
 import { createKeyReader, keyOption, missingKeyOption, networkReader } from './limit-key.ts'
 import { createMatch, matchOption } from './limit-match.ts'
 import { report, writeReport } from './limit-report.ts'
-import { createScope, gatewayOptions, storeOptions } from './limit-store.ts'
+import { createScope, gatewayOptions, STORE_REFUSAL, storeOptions, waitForStore } from './limit-store.ts'
 
 const UNLIMITED = Number.POSITIVE_INFINITY
 
@@ -112,8 +112,7 @@ export const quota = defineFilter({
     ): FilterReply | undefined {
       if (decision === undefined) {
         count(by)
-        if (by === 'open') return undefined
-        return { status: 503, code: 'GW_STORE_UNAVAILABLE', headers: { 'Retry-After': '1' } }
+        return by === 'open' ? undefined : STORE_REFUSAL
       }
       const { isAllowed } = decision
       const prefix = by === 'local' ? 'local_' : ''
@@ -127,9 +126,7 @@ export const quota = defineFilter({
     }
 
     return {
-      ...(deps.isCheck || store?.settled === undefined
-        ? {}
-        : { prepare: () => store.settled?.() ?? Promise.resolve() }),
+      ...waitForStore(store, deps),
       inbound(ctx) {
         const limit = limitFor(ctx.principal, options.exceptions, options.limit)
         if (limit === UNLIMITED || !matches(ctx)) {

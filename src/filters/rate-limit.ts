@@ -7,7 +7,7 @@ import { SharedLimits, type Verdict } from '../limits/shared-limits.ts'
 import { defineFilter, type FilterContext, type FilterReply } from './filter.ts'
 import { networkReader } from './limit-key.ts'
 import { report, writeReport } from './limit-report.ts'
-import { createScope, gatewayOptions, storeOptions } from './limit-store.ts'
+import { createScope, gatewayOptions, STORE_REFUSAL, storeOptions, waitForStore } from './limit-store.ts'
 import { createRules, type Rule, rulesOption } from './rate-limit-rules.ts'
 
 /** Limits how many requests come in a time: 429 GW_RATE_LIMITED. */
@@ -33,9 +33,7 @@ export const rateLimit = defineFilter({
       const { asks, decisions, by } = verdict
       if (by === 'closed' || by === 'open') {
         count(by)
-        return by === 'open'
-          ? undefined
-          : { status: 503, code: 'GW_STORE_UNAVAILABLE', headers: { 'Retry-After': '1' } }
+        return by === 'open' ? undefined : STORE_REFUSAL
       }
       const isAllowed = areAllowed(decisions)
       count(COUNTED_AS[by][isAllowed ? 0 : 1])
@@ -44,9 +42,7 @@ export const rateLimit = defineFilter({
     }
 
     return {
-      ...(deps.isCheck || store?.settled === undefined
-        ? {}
-        : { prepare: () => store.settled?.() ?? Promise.resolve() }),
+      ...waitForStore(store, deps),
       inbound(ctx) {
         const asks = asksOf(rules, ctx, scopeOf(ctx))
         if (asks === 'deny') {

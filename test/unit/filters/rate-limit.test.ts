@@ -1,6 +1,8 @@
 import { parseList } from 'structured-headers'
 import { describe, expect, test } from 'vitest'
+import { GatewayError } from '../../../src/core/errors.ts'
 import type { Principal } from '../../../src/core/principal.ts'
+import { NO_RESOURCES } from '../../support/filter-environment.ts'
 import { limitBench } from '../../support/limit-filters.ts'
 
 const principal = (own: Partial<Principal> = {}): Principal => ({
@@ -238,4 +240,28 @@ test.each([
   [{ rules: [{ rate: '999999999999989/365d' }] }, 'cannot be counted exactly'],
 ])('refuses %j', (options, problem) => {
   expect(() => limitBench('rate-limit').use(options)).toThrow(problem)
+})
+
+test.each([
+  ['closed', 503, 'GW_STORE_UNAVAILABLE'],
+  ['open', 200, undefined],
+  ['local', 200, undefined],
+] as const)('without its store, onStoreError %s: %i', async (onStoreError, status, code) => {
+  const store = {
+    name: 'limits',
+    isUp: false,
+    run: () => Promise.reject(new GatewayError('GW_STORE_UNAVAILABLE')),
+    hash: () => Promise.reject(new GatewayError('GW_STORE_UNAVAILABLE')),
+    setIfAbsent: () => Promise.reject(new GatewayError('GW_STORE_UNAVAILABLE')),
+  }
+  for (const [type, options] of [
+    ['rate-limit', { rules: [{ rate: '4/1m' }] }],
+    ['quota', { period: 'day', limit: 4 }],
+  ] as const) {
+    const one = limitBench(type, { resources: { ...NO_RESOURCES, store: () => store } })
+    one.use({ ...options, store: 'limits', gateways: 2, onStoreError })
+    expect(await one.send()).toMatchObject({ status, code })
+    expect(await one.allowed()).toBe({ closed: 0, open: 1000, local: 1 }[onStoreError])
+    expect(one.counted[0]).toBe(onStoreError === 'local' ? 'local_allowed' : onStoreError)
+  }
 })
