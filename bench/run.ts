@@ -14,6 +14,7 @@ const BENCHES: Readonly<Record<string, readonly string[]>> = {
   reload: ['bench/reload.ts'],
   propagation: ['bench/propagation.ts', '40'],
   recovery: ['bench/recovery.ts'],
+  concurrency: ['bench/concurrency.ts'],
   rolling: ['bench/rolling.ts'],
   limits: ['bench/limits.ts'],
 }

@@ -12,6 +12,7 @@ import type { Upstreams } from '../src/proxy/upstreams.ts'
 import { decide } from '../src/routing/decide.ts'
 import type { TableStore } from '../src/routing/store.ts'
 import type { Decision, Table } from '../src/routing/table.ts'
+import type { Overload } from './overload.ts'
 
 /** What the data path needs; the same for all listeners. */
 export interface ProxyDeps {
@@ -34,6 +35,8 @@ export interface ProxyDeps {
   newId(bytes: number): string
   /** Called once for each request, when it is over. */
   onRecord(record: RequestRecord): void
+  /** Refuses requests while the gateway itself is at its limit. Absent = never. */
+  readonly overload?: Overload
   /** The gateway is going away: clients are told to close their connections. */
   isDraining(): boolean
 }

@@ -1,7 +1,8 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { ErrorCode } from '../src/core/errors.ts'
+import type { PriorityClass } from '../src/core/priority-class.ts'
 import type { RequestRecord } from '../src/core/record.ts'
-import type { ServiceView, TablesView, TopologyView } from '../src/core/views.ts'
+import type { OverloadView, ServiceView, TablesView, TopologyView } from '../src/core/views.ts'
 import { FILTER_METRICS, type FilterMetric, type FilterMetrics } from '../src/filters/metrics.ts'
 import type { FilterVerdict } from '../src/filters/runner.ts'
 import { RequestMetrics } from './request-metrics.ts'
@@ -13,6 +14,7 @@ export interface MetricsDeps {
   topology(): TopologyView
   tables(): TablesView
   tunnels(): number
+  overload(): OverloadView
   /** Open client connections by listener. */
   connections(): Promise<ReadonlyMap<string, number>>
   /** Expiry of each certificate by file; ms since the epoch. */
@@ -35,6 +37,7 @@ export class Metrics {
   readonly #filterSeconds: Histogram
   readonly #verdicts: Counter
   readonly #malformed: Counter
+  readonly #shed: Counter
   readonly #ejections: Counter
   /** The topology of the scrape under way: many gauges read it. */
   #seen: TopologyView | undefined
@@ -73,6 +76,11 @@ export class Metrics {
       'filter',
       'verdict',
     ])
+    this.#shed = counter(
+      'sluice_overload_shed_total',
+      'Requests refused while the gateway was at its limit.',
+      ['class', 'reason'],
+    )
     this.#malformed = counter('sluice_malformed_requests_total', 'What came in and was no request.', ['code'])
     this.#ejections = counter('sluice_ejections_total', 'Instances taken out or back by the gateway.', [
       'service',
@@ -125,6 +133,10 @@ export class Metrics {
 
   filterVerdict(filter: string, verdict: FilterVerdict): void {
     this.#verdicts.labels(filter, verdict).inc()
+  }
+
+  shed(priorityClass: PriorityClass, reason: NonNullable<OverloadView['reason']>): void {
+    this.#shed.labels(priorityClass, reason).inc()
   }
 
   malformed(code: ErrorCode): void {
@@ -271,6 +283,12 @@ export class Metrics {
     )
     gauge('sluice_table_rejected', '1 while the last candidate was rejected.', [], (one) =>
       one.set(this.#deps.tables().rejection === undefined ? 0 : 1),
+    )
+    gauge(
+      'sluice_overload_level',
+      '0: all are served; 1: bots and strangers are refused in part or all; 2: also those we know.',
+      [],
+      (one) => one.set(this.#deps.overload().level),
     )
     gauge('sluice_tunnels', 'WebSockets and other upgrades that are open.', [], (one) =>
       one.set(this.#deps.tunnels()),

@@ -20,14 +20,33 @@ export interface DataPath {
  * The walk of each request: table once → decide → inbound filters → pick and forward with retries →
  * outbound filters → one record. Nothing here waits for a registry.
  */
-export function createProxy(deps: ProxyDeps): DataPath {
+export function createProxy(given: ProxyDeps): DataPath {
+  const deps = counting(given)
   const tunnels = new Tunnels(deps)
   return {
     tunnels,
     handlers: (listener) => ({
-      onRequest: (request, response, wantsContinue) =>
-        new RequestWalk(request, response, wantsContinue, listener, deps).start(),
-      onUpgrade: (request, socket, head) => tunnels.open(request, socket, head, listener),
+      onRequest: (request, response, wantsContinue) => {
+        deps.overload?.begin()
+        new RequestWalk(request, response, wantsContinue, listener, deps).start()
+      },
+      onUpgrade: (request, socket, head) => {
+        deps.overload?.begin()
+        tunnels.open(request, socket, head, listener)
+      },
     }),
+  }
+}
+
+/** What began is over with its record: each request and tunnel has just one. */
+function counting(deps: ProxyDeps): ProxyDeps {
+  const { overload, onRecord } = deps
+  if (overload === undefined) return deps
+  return {
+    ...deps,
+    onRecord(record) {
+      overload.end()
+      onRecord(record)
+    },
   }
 }

@@ -79,6 +79,11 @@ export class RequestWalk implements ResponseSink {
         })
         return
       }
+      const shed = this.#deps.overload?.refuses(decision.route.spec, this.#intake.headers)
+      if (shed !== undefined) {
+        this.#refuse('GW_GATEWAY_OVERLOADED', shed)
+        return
+      }
       prepareHeaders(this.#intake, this.#listener, this.#deps)
       this.#enter(decision)
     } catch (thrown) {

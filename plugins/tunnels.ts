@@ -16,6 +16,9 @@ import { type Intake, type Listener, type ProxyDeps, prepareHeaders, recordHead,
 import { actionAnswer, applyEdits, problemAnswer } from './local-answer.ts'
 import { endSoon, headText, limitIdle, onHangUp, rawHead } from './tunnel-wire.ts'
 
+/** An upgrade that nobody can answer now may be tried again after this. s. */
+const UNAVAILABLE_RETRY_S = 2
+
 /** One upgrade on its way. */
 interface Passage {
   readonly intake: Intake
@@ -82,6 +85,11 @@ export class Tunnels {
     // A body before the switch would be taken for the new protocol's first bytes.
     if (headers.has('transfer-encoding') || (headers.get('content-length') ?? '0') !== '0') {
       this.#refuse(passage, socket, 'GW_REQUEST_MALFORMED')
+      return
+    }
+    const shed = this.#deps.overload?.refuses(decision.route.spec, headers)
+    if (shed !== undefined) {
+      this.#refuse(passage, socket, 'GW_GATEWAY_OVERLOADED', undefined, undefined, shed.retryAfterSeconds)
       return
     }
     prepareHeaders(intake, listener, this.#deps)
@@ -245,11 +253,12 @@ export class Tunnels {
     code: ErrorCode,
     allow?: readonly string[],
     result?: UpgradeResult,
+    retryAfterSeconds = UNAVAILABLE_RETRY_S,
   ): void {
     const { status, outcome } = errorEntry(code)
     const extra = {
       ...(allow === undefined ? {} : { allow }),
-      ...(status === 503 ? { retryAfterSeconds: 2 } : {}),
+      ...(status === 503 ? { retryAfterSeconds } : {}),
     }
     const answer = problemAnswer({ status, code }, passage.intake.requestId, extra)
     this.#answer(passage, socket, answer, result?.outcome ?? outcome ?? 'internal', code, result)

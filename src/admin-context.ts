@@ -1,6 +1,7 @@
 import { dirname, join } from 'node:path'
 import type { EventHub } from '../plugins/events.ts'
 import type { Metrics } from '../plugins/metrics.ts'
+import type { Overload } from '../plugins/overload.ts'
 import type { AdminContext } from '../routes/context.ts'
 import { ConfigError, type ConfigProblem, type LoadedConfig } from './config/load.ts'
 import type { ControlPlane } from './control.ts'
@@ -36,6 +37,7 @@ export interface AdminParts {
   readonly drains: DrainControl
   readonly embedded: EmbeddedRegistry | undefined
   readonly metrics: Metrics
+  readonly overload: Overload
   state(): GatewayState
   registries(): readonly RegistryView[]
   hasSnapshot(): boolean
@@ -160,6 +162,7 @@ export function createAdminContext(parts: AdminParts): AdminContext {
         hasSnapshot: parts.hasSnapshot(),
         rejection: store.lastRejection(),
         needsRestart: parts.needsRestart(),
+        overload: parts.overload.view,
       }),
     routes: () => [...(store.current()?.routes.values() ?? [])].map(({ spec }) => viewRoute(spec)),
     services: () =>

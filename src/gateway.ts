@@ -79,7 +79,7 @@ export class Gateway {
    */
   async start(hooks: StartHooks = {}): Promise<StartReport> {
     const { admin } = this.#config
-    const { supervisor, life, control, listeners, events, resources } = this.#parts
+    const { supervisor, life, control, listeners, events, resources, overload } = this.#parts
     const port = await this.#admin.listen()
     this.#adminUrl = urlOf(admin.tls === undefined ? 'http' : 'https', splitAddress(admin.address).host, port)
     await this.#restore()
@@ -90,6 +90,7 @@ export class Gateway {
     await this.#expectInstances(hooks.expectInstances ?? 0)
     await control.start('start')
     this.#sweepFilters()
+    overload.start()
     await listeners.listen()
     life.state = 'ready'
     events.publish('state', { state: 'ready' })
@@ -208,9 +209,10 @@ export class Gateway {
   }
 
   async #stop(): Promise<void> {
-    const { supervisor, snapshot, upstreams, loader, chains, resources } = this.#parts
+    const { supervisor, snapshot, upstreams, loader, chains, resources, overload } = this.#parts
     this.#watchAbort.abort()
     await this.#watching
+    overload.close()
     await loader.close()
     await supervisor.stop()
     await snapshot?.flush()

@@ -1,6 +1,7 @@
 import { EventHub } from '../plugins/events.ts'
 import { createLogs, type Logs } from '../plugins/log.ts'
 import { Metrics } from '../plugins/metrics.ts'
+import { Overload } from '../plugins/overload.ts'
 import { createProxy, type DataPath } from '../plugins/proxy.ts'
 import { type AdminParts, tablesOf, topologyOf } from './admin-context.ts'
 import type { LoadedConfig } from './config/load.ts'
@@ -180,7 +181,17 @@ export function createParts(options: GatewayOptions): Parts {
     },
     onReject: (cause, message) => events.publish('rejected', { cause, message }),
   })
+  const overload = new Overload(config.overload, {
+    random,
+    onLevel: (view, before) => {
+      const state = view.level === 0 ? 'end' : before === 0 ? 'begin' : 'level'
+      events.publish('overload', { state, ...view })
+      log.warn({ ...view }, view.level === 0 ? 'overload is over' : 'overloaded: requests are refused')
+    },
+    onShed: (priorityClass, reason) => metrics.shed(priorityClass, reason),
+  })
   const dataPath = createProxy({
+    overload,
     store,
     upstreams,
     chains,
@@ -203,6 +214,7 @@ export function createParts(options: GatewayOptions): Parts {
     topology: () => topologyOf(parts),
     tables: () => tablesOf(parts),
     tunnels: () => dataPath.tunnels.size,
+    overload: () => overload.view,
     connections: () => listeners.connections(),
     certificates: () => listeners.certificates(),
     keyAges: () => resources.keyAges(),
@@ -214,6 +226,7 @@ export function createParts(options: GatewayOptions): Parts {
     store,
     chains,
     resources,
+    overload,
     upstreams,
     reducer,
     control,

@@ -154,6 +154,7 @@ export function toRoute(input: RouteInput, filters: readonly FilterSpec[], sourc
     name: input.name,
     source,
     priority: input.priority,
+    ...(input.class === undefined ? {} : { class: input.class }),
     match: {
       hosts: match.hosts ?? [],
       path: toPath(match),

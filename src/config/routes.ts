@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { PRIORITY_CLASSES } from '../core/priority-class.ts'
 import { retries, timeouts } from './policy.ts'
 import {
   authority,
@@ -136,6 +137,12 @@ export const route = z
       .int()
       .default(0)
       .describe('Higher goes first, before every other rule within a host. Default 0.'),
+    class: z
+      .enum(PRIORITY_CLASSES)
+      .optional()
+      .describe(
+        'Who goes first when there is not enough for all (filter concurrency, overload): health, authenticated, anonymous, bots. Default: as each request shows who sent it.',
+      ),
     match: match.default({}).describe('All conditions must hold. Default: everything.'),
     filters: z
       .array(z.union([name(), filterDefinition]))

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { clientAuth } from './client-auth.ts'
 import { identityProvider } from './identity.ts'
+import { overload } from './overload.ts'
 import { defaults, service } from './policy.ts'
 import { filterDefinition, route } from './routes.ts'
 import { stores } from './stores.ts'
@@ -217,6 +218,7 @@ const staticShape = {
     })
     .prefault({})
     .describe('Prometheus metrics.'),
+  overload,
   registries: z.record(name(), registry).default({}).describe('Where instances come from.'),
   stores,
   identityProviders: z

@@ -97,6 +97,11 @@ export const ERRORS = {
     outcome: 'filter_error',
   },
   GW_CORS_REFUSED: { status: 403, title: 'This origin is not allowed here', outcome: 'filter_refused' },
+  GW_RATE_CONCURRENCY: {
+    status: 503,
+    title: 'Too many requests at a time',
+    outcome: 'filter_refused',
+  },
 
   GW_UPSTREAM_UNKNOWN_SERVICE: { status: 503, title: 'The service is not known yet', outcome: 'no_service' },
   GW_UPSTREAM_NO_INSTANCE: {
@@ -131,6 +136,7 @@ export const ERRORS = {
   GW_UPSTREAM_DEADLINE: { status: 504, title: 'The request took too long', outcome: 'deadline' },
 
   GW_GATEWAY_DRAINING: { status: 503, title: 'The gateway is shutting down', outcome: 'draining' },
+  GW_GATEWAY_OVERLOADED: { status: 503, title: 'The gateway is at its limit', outcome: 'overload' },
   GW_GATEWAY_INTERNAL: { status: 500, title: 'The gateway failed', outcome: 'internal' },
 
   GW_ADMIN_UNAUTHORIZED: { status: 401, title: 'The admin API needs a token' },
@@ -199,9 +205,17 @@ export function errorText(thrown: unknown): string {
   return parts.join(': ')
 }
 
-/** `application/problem+json` (RFC 9457) for a client. `detail` must be fit for strangers. */
-export function problemBody(code: ErrorCode, requestId: string, detail?: string): string {
-  const { status, title } = errorEntry(code)
+/**
+ * `application/problem+json` (RFC 9457) for a client. `detail` must be fit for strangers. `status`: when the answer has
+ * another one than the catalogue.
+ */
+export function problemBody(
+  code: ErrorCode,
+  requestId: string,
+  detail?: string,
+  status: number = errorEntry(code).status,
+): string {
+  const { title } = errorEntry(code)
   return JSON.stringify({
     type: `urn:sluice:error:${code}`,
     title,

@@ -27,6 +27,7 @@ export const OUTCOMES = [
   'client_gone',
   'client_timeout',
   'draining',
+  'overload',
   'internal',
 ] as const
 

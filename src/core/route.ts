@@ -1,3 +1,4 @@
+import type { PriorityClass } from './priority-class.ts'
 import type { Scheme } from './types.ts'
 
 /**
@@ -140,6 +141,8 @@ export interface RouteSpec {
   readonly source: string
   /** Before every other rule of precedence within a host. Default 0. */
   readonly priority: number
+  /** Of all its requests when there is not enough for all; absent = as each request shows who sent it. */
+  readonly class?: PriorityClass
   readonly match: RouteMatch
   readonly action: RouteAction
   readonly filters: readonly FilterSpec[]

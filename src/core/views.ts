@@ -177,8 +177,26 @@ export interface GatewayEvent {
   /** 1, 2, 3 … in this process. */
   readonly id: number
   readonly at: number
-  readonly type: 'table' | 'rejected' | 'ejection' | 'registry' | 'state' | 'instance' | 'filter'
+  readonly type: 'table' | 'rejected' | 'ejection' | 'registry' | 'state' | 'instance' | 'filter' | 'overload'
   readonly data: Readonly<Record<string, unknown>>
+}
+
+/** How short the gateway itself is of time, memory or places. */
+export interface OverloadView {
+  /** 0: all are served. 1: bots and strangers are refused, in part or all. 2: also those that we know. */
+  readonly level: 0 | 1 | 2
+  /** 0 to 1. */
+  readonly pressure: number
+  /** Undefined = nothing is short. */
+  readonly reason: 'event_loop' | 'heap' | 'rss' | 'requests' | undefined
+  /** Of the event loop, p99 of the last half second. ms; undefined = not read yet. */
+  readonly delayMs: number | undefined
+  /** Used part of the largest heap. 0 to 1. */
+  readonly heap: number | undefined
+  /** Requests and tunnels. */
+  readonly inFlight: number
+  /** Refused since it began. */
+  readonly shed: number
 }
 
 /** The data of an event of type `instance`: one step in the life of an instance, as this gateway sees it. */

@@ -44,12 +44,20 @@ export function hasScopes(scopes: readonly string[], { all, any }: ScopeRules): 
   )
 }
 
-/** A claim as a list of texts: a list, or words with spaces between (as scopes are written). */
-export function wordsAt(claims: JsonObject, paths: readonly string[]): readonly string[] {
+const textsIn = (list: readonly unknown[]): string[] => list.filter((each) => typeof each === 'string')
+
+/** The scopes of a token: a list, or words with spaces between (RFC 6749 §3.3). The first claim that is there counts. */
+export function scopesAt(claims: JsonObject, paths: readonly string[]): readonly string[] {
   for (const path of paths) {
     const value = claimAt(claims, path)
     if (typeof value === 'string') return value.split(' ').filter((word) => word !== '')
-    if (Array.isArray(value)) return value.filter((each) => typeof each === 'string')
+    if (Array.isArray(value)) return textsIn(value)
   }
   return []
+}
+
+/** Roles or groups: a list, or one as a text. Its spaces are its own: "no admin" is not the role admin. */
+export function namesAt(claims: JsonObject, path: string): readonly string[] {
+  const value = claimAt(claims, path)
+  return textsIn(Array.isArray(value) ? value : [value]).filter((name) => name !== '')
 }

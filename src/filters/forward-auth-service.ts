@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { rootCertificates } from 'node:tls'
+import { getCACertificates } from 'node:tls'
 import { Agent } from 'undici'
 import { errorText, GatewayError } from '../core/errors.ts'
 import { Headers } from '../core/headers.ts'
@@ -81,7 +81,7 @@ export function createAuthService(options: AuthServiceOptions): AuthService {
 function trusting(ca: string | undefined): { ca?: string[] } {
   if (ca === undefined) return {}
   try {
-    return { ca: [...rootCertificates, readFileSync(ca, 'utf8')] }
+    return { ca: [...getCACertificates('default'), readFileSync(ca, 'utf8')] }
   } catch (thrown) {
     throw new GatewayError('GW_CONFIG_INVALID', `options.ca: ${ca} cannot be read: ${errorText(thrown)}`)
   }

@@ -2,8 +2,8 @@ import { z } from 'zod'
 import type { Principal } from '../core/principal.ts'
 import type { IdentityProvider } from '../identity/provider.ts'
 import { claimAt, type JsonObject } from '../identity/strict-json.ts'
-import { setClaimHeaders } from './claim-headers.ts'
-import { claimRules, scopeRules, wordsAt } from './claim-rules.ts'
+import { HEADER_SOURCE, setPrincipalHeaders } from './claim-headers.ts'
+import { claimRules, namesAt, scopeRules, scopesAt } from './claim-rules.ts'
 import { defineFilter, type FilterContext, type FilterDeps, type FilterReply } from './filter.ts'
 import { headerName } from './header-options.ts'
 import { tokenLocation, tokenPlace } from './token-locations.ts'
@@ -51,11 +51,16 @@ const options = z
     scopesClaim: claimPath()
       .optional()
       .describe('Claim with scopes, a list or words. Default scope, else scp.'),
-    claimHeaders: z
-      .record(headerName(), claimPath())
+    headers: z
+      .record(
+        headerName(),
+        z
+          .string()
+          .regex(HEADER_SOURCE, { error: 'write id, kind, realm, roles, groups, scopes or claims.NAME' }),
+      )
       .default({})
       .describe(
-        'Header for the service: claim. What is no printable ASCII is %-escaped; lists are joined by commas. A client’s own copies are dropped on every route. Default none.',
+        'Headers for the service: name to id, kind, realm, roles, groups, scopes or claims.NAME (a name or a path). Lists are joined by commas; what is not printable ASCII is percent-encoded. Copies sent by clients are removed on every route.',
       ),
     forward: z
       .boolean()
@@ -71,9 +76,9 @@ const options = z
     error: 'write either providers or require',
     path: ['providers'],
   })
-  .refine(({ claimHeaders }) => !['authorization', 'cookie'].some((name) => name in claimHeaders), {
+  .refine(({ headers }) => !['authorization', 'cookie'].some((name) => name in headers), {
     error: 'authorization and cookie would be taken from every client of the gateway',
-    path: ['claimHeaders'],
+    path: ['headers'],
   })
 
 type Options = z.output<typeof options>
@@ -99,7 +104,7 @@ export const jwt = defineFilter({
       principal: createPrincipals(chosen, deps),
     })
     const check = lenient(compiled.check, chosen.allow)
-    const wanted = Object.entries(chosen.claimHeaders)
+    const wanted = Object.entries(chosen.headers)
 
     const finish = (ctx: FilterContext, found: Finding): FilterReply | undefined => {
       // Whatever comes of it: a token that the service may not see is not let through because it was bad.
@@ -107,7 +112,7 @@ export const jwt = defineFilter({
       deps.metrics.count('sluice_auth_decisions_total', [deps.name, decisionOf(found)])
       if (found.kind !== 'ok') return refusal(found, chosen.realm)
       const { principal } = found
-      setClaimHeaders(ctx.headers, wanted, principal?.claims)
+      setPrincipalHeaders(ctx.headers, wanted, principal)
       if (principal === undefined) leaveChallenge(ctx, `Bearer realm="${chosen.realm}"`)
       else ctx.principal = principal
       return undefined
@@ -149,9 +154,9 @@ function createPrincipals(
       filter: deps.name,
       realm: provider.realm,
       claims,
-      roles: wordsAt(claims, [rolesClaim]),
-      groups: wordsAt(claims, [groupsClaim]),
-      scopes: wordsAt(claims, scopePaths),
+      roles: namesAt(claims, rolesClaim),
+      groups: namesAt(claims, groupsClaim),
+      scopes: scopesAt(claims, scopePaths),
     })
     known.set(claims, principal)
     return principal

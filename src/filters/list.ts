@@ -3,6 +3,7 @@ import { acl } from './acl.ts'
 import { apiKey } from './api-key.ts'
 import { basic } from './basic.ts'
 import { compression } from './compression.ts'
+import { concurrency } from './concurrency.ts'
 import { cors } from './cors.ts'
 import type { FilterDefinition } from './filter.ts'
 import { forwardAuth } from './forward-auth.ts'
@@ -36,6 +37,7 @@ export const FILTERS: readonly FilterDefinition[] = [
   sizeLimit,
   rateLimit,
   quota,
+  concurrency,
   compression,
 ] as readonly FilterDefinition[]
 

@@ -21,6 +21,26 @@ export const FILTER_METRICS = {
     help: 'Requests to issuers of tokens (and reads of key files), by result.',
     labels: ['provider', 'result'],
   },
+  sluice_concurrency_limit: {
+    type: 'gauge',
+    help: 'Requests at a time that a filter concurrency lets in; for an adaptive one as it is now.',
+    labels: ['filter', 'service'],
+  },
+  sluice_concurrency_in_flight: {
+    type: 'gauge',
+    help: 'Requests that a filter concurrency let in and that are not over.',
+    labels: ['filter', 'service'],
+  },
+  sluice_concurrency_queued: {
+    type: 'gauge',
+    help: 'Requests that wait for a filter concurrency to let them in.',
+    labels: ['filter', 'service'],
+  },
+  sluice_concurrency_refusals_total: {
+    type: 'counter',
+    help: 'Requests that a filter concurrency did not let in.',
+    labels: ['filter', 'class', 'reason'],
+  },
 } as const satisfies Record<string, FilterMetric>
 
 export interface FilterMetric {

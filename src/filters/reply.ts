@@ -29,7 +29,7 @@ export function renderReply(reply: FilterReply, requestId: string): LocalAnswer 
   if (reply.body !== undefined) {
     body = typeof reply.body === 'string' ? Buffer.from(reply.body) : reply.body
   } else if (reply.code !== undefined) {
-    body = Buffer.from(problemBody(reply.code, requestId, reply.detail))
+    body = Buffer.from(problemBody(reply.code, requestId, reply.detail, reply.status))
     headers.set('content-type', 'application/problem+json')
     if (!headers.has('cache-control')) headers.set('cache-control', 'no-store')
   }

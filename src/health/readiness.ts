@@ -1,5 +1,5 @@
 import type { RegistryState } from '../core/types.ts'
-import type { GatewayState, ReadinessView, RegistryView } from '../core/views.ts'
+import type { GatewayState, OverloadView, ReadinessView, RegistryView } from '../core/views.ts'
 import type { Table } from '../routing/table.ts'
 
 export interface ReadinessInput {
@@ -12,12 +12,25 @@ export interface ReadinessInput {
   readonly rejection: { readonly cause: string; readonly message: string } | undefined
   /** The static part of the files differs from the one that runs. */
   readonly needsRestart: boolean
+  readonly overload: OverloadView
 }
 
 function registryWarning({ name, status }: RegistryView): string | undefined {
   if (status.state === 'live') return undefined
   const error = status.lastError === undefined ? '' : `: ${status.lastError.message}`
   return `registry ${name} is ${status.state}${error}`
+}
+
+const SHORT_OF: Readonly<Record<NonNullable<OverloadView['reason']>, string>> = {
+  event_loop: 'time: the event loop is late',
+  heap: 'memory: the heap is nearly full',
+  rss: 'memory: the process is too large',
+  requests: 'places: overload.maxRequests are in flight',
+}
+
+function overloadWarning({ level, reason, shed }: OverloadView): string {
+  const who = level === 1 ? 'bots and requests without credentials' : 'all but class health'
+  return `short of ${SHORT_OF[reason ?? 'event_loop']}; ${who} are refused in part or all (${shed} so far)`
 }
 
 /**
@@ -31,6 +44,7 @@ export function readiness(input: ReadinessInput): ReadinessView {
   if (rejection !== undefined)
     warnings.push(`a change (${rejection.cause}) was rejected: ${rejection.message}`)
   if (input.needsRestart) warnings.push('the static part of the configuration changed: restart to apply it')
+  if (input.overload.level > 0) warnings.push(overloadWarning(input.overload))
   for (const { name, source, reason } of input.registry.services.values()) {
     if (source !== 'live') warnings.push(`service ${name} is ${source}: ${reason ?? ''}`)
   }

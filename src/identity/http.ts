@@ -1,4 +1,4 @@
-import { rootCertificates } from 'node:tls'
+import { getCACertificates } from 'node:tls'
 import { Agent } from 'undici'
 import { errorText, GatewayError } from '../core/errors.ts'
 
@@ -32,7 +32,7 @@ export interface HttpClient {
 export function createHttpClient(ca?: string): HttpClient {
   const agent = new Agent({
     connections: MAX_SOCKETS,
-    connect: ca === undefined ? {} : { ca: [...rootCertificates, ca] },
+    connect: ca === undefined ? {} : { ca: [...getCACertificates('default'), ca] },
   })
   return {
     ask: (ask) => askOnce(agent, ask),

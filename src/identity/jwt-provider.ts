@@ -62,7 +62,8 @@ export class JwtProvider implements IdentityProvider {
     if (set !== undefined && set.candidates(algorithm, jwt.kid).length > 0) {
       return this.#check(jwt, id, set)
     }
-    return this.#keys.refetch().then((isFresh) => {
+    const isThere = () => (this.#keys.current()?.candidates(algorithm, jwt.kid).length ?? 0) > 0
+    return this.#keys.refetch(isThere).then((isFresh) => {
       const fresh = this.#keys.current()
       if (fresh === undefined) return UNAVAILABLE
       const verdict = this.#check(jwt, id, fresh)

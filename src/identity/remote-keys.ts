@@ -91,13 +91,25 @@ export class RemoteKeys implements KeySource {
     }
   }
 
-  refetch(): Promise<boolean> {
-    const now = this.#deps.clock.monotonic()
-    if (this.#pending === undefined) {
-      if (now - this.#lastRefetchAt < REFETCH_GAP_MS) return Promise.resolve(this.#wasLastGood)
-      this.#lastRefetchAt = now
+  async refetch(isThere: () => boolean): Promise<boolean> {
+    const { clock } = this.#deps
+    const until = clock.monotonic() + REFETCH_WAIT_MS
+    const running = this.#pending
+    if (running !== undefined) {
+      const isGood = await this.#bounded(running, REFETCH_WAIT_MS)
+      if (isThere()) return true
+      // It may have been on its way before the key was published: that is no answer yet.
+      if (this.#pending === undefined && !this.#mayRefetch()) return isGood
     }
-    return this.#bounded(this.#fetchNow(), REFETCH_WAIT_MS)
+    if (this.#pending === undefined) {
+      if (!this.#mayRefetch()) return this.#wasLastGood
+      this.#lastRefetchAt = clock.monotonic()
+    }
+    return this.#bounded(this.#fetchNow(), Math.max(0, until - clock.monotonic()))
+  }
+
+  #mayRefetch(): boolean {
+    return this.#deps.clock.monotonic() - this.#lastRefetchAt >= REFETCH_GAP_MS
   }
 
   /** False when it takes too long; what runs goes on. */

@@ -1,9 +1,12 @@
 import { generateKeyPairSync, sign } from 'node:crypto'
+import { once } from 'node:events'
+import { connect } from 'node:http2'
 import { describe, expect, test } from 'vitest'
 import { useCleanups } from '../support/cleanup.ts'
 import { guarded } from '../support/guarded.ts'
 import { memoryStore, withStore } from '../support/memory-store.ts'
 import { nowSeconds, SECRET, signed } from '../support/sign.ts'
+import { tlsFiles } from '../support/tls-files.ts'
 
 const cleanups = useCleanups()
 const filter = (own = '', key = '') =>
@@ -114,6 +117,24 @@ describe('hmac', () => {
     const answer = await one.send(signed({ path: '/2' }))
     expect(answer).toMatchObject({ status: 503, code: 'GW_AUTH_UNAVAILABLE', arrived: undefined })
     expect(JSON.stringify(answer)).not.toContain('10.9.8.7')
+  })
+
+  test('over HTTP/2', async () => {
+    const files = await cleanups.opened(tlsFiles('a.example'))
+    const { gateway } = await guarded(cleanups, filter(), { tls: { pairs: [files] } })
+    const session = connect(gateway.url, { ca: files.ca, servername: 'a.example' })
+    cleanups.later(() => session.destroy())
+    const statusOf = async (path: string, body: string) => {
+      const { headers } = signed({ method: 'POST', path: '/a?b', body: 'x', scheme: 'https' })
+      const pseudo = { ':method': 'POST', ':path': path, ':authority': 'a.example' }
+      const stream = session.request({ ...pseudo, ...headers })
+      stream.end(body)
+      const [answer] = await once(stream, 'response')
+      return (answer as { ':status': number })[':status']
+    }
+    expect([await statusOf('/a?c', 'x'), await statusOf('/a?b', 'y'), await statusOf('/a?b', 'x')]).toEqual([
+      401, 400, 200,
+    ])
   })
 
   test('when no more can be remembered, requests are refused', async () => {

@@ -5,7 +5,7 @@ import { startTokenGateway } from '../support/token-gateway.ts'
 /** CVE-2020-8911 and the like: the client sends the header that the service believes to be the gateway's. */
 
 const cleanups = useCleanups()
-const filter = 'claimHeaders: { x-user-id: sub, x-roles: roles, x-name: name }'
+const filter = 'headers: { x-user-id: id, x-roles: roles, x-name: claims.name }'
 const SPELLINGS = ['X-User-Id', 'x-user-id', 'X-USER-ID', 'X_User_Id', 'x_user-id', 'x-user_id', 'X_USER_ID']
 
 const fieldsOf = (seen: string) =>
@@ -62,7 +62,8 @@ test('a claim cannot break out of its header or of its place in a list', async (
 })
 
 test('claims of the prototype and nested objects make no header', async () => {
-  const own = 'claimHeaders: { x-a: constructor, x-b: __proto__.x, x-c: nested, x-d: list }'
+  const own =
+    'headers: { x-a: claims.constructor, x-b: claims.__proto__.x, x-c: claims.nested, x-d: claims.list }'
   const { bearer, good } = await startTokenGateway(cleanups, { filter: own })
   const { seen, status } = await bearer(good({ nested: { a: 1 }, list: ['a', { b: 1 }] }))
   expect(status).toBe(200)

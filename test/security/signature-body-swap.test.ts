@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest'
+import { z } from 'zod'
+import { defineFilter } from '../../src/filters/filter.ts'
 import { useCleanups } from '../support/cleanup.ts'
 import { guarded } from '../support/guarded.ts'
 import { rawExchange } from '../support/raw.ts'
@@ -62,4 +64,20 @@ test('where a digest is not asked for, one that is signed is checked all the sam
   expect(await send({ ...signed({ method: 'POST', body: 'x' }), body: 'y' })).toMatchObject({
     code: 'GW_AUTH_DIGEST',
   })
+})
+
+test('what is appended to a body of which a filter in front read just the signed part', async () => {
+  const peek = defineFilter({
+    name: 'peek',
+    summary: 'Looks at the first ten bytes.',
+    options: z.strictObject({}),
+    create: () => ({ inbound: () => undefined, needsBody: { maxBytes: 10, whenLarger: 'prefix' as const } }),
+  })
+  const { send } = await guarded(cleanups, `{ type: peek }, ${filter('maxBody: 10')}`, {
+    definitions: [peek],
+  })
+  const request = signed({ method: 'POST', body: '0123456789' })
+  expect((await send(request)).status).toBe(200)
+  const longer = await send({ ...request, body: '0123456789 and pay 99' })
+  expect(longer).toMatchObject({ status: 413, code: 'GW_REQUEST_BODY_TOO_LARGE', arrived: undefined })
 })

@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Overload, type OverloadSensor } from '../../plugins/overload.ts'
 import { createProxy, type DataPath } from '../../plugins/proxy.ts'
 import { type LoadedConfig, loadConfig } from '../../src/config/load.ts'
 import { systemClock } from '../../src/core/duration.ts'
@@ -33,6 +34,8 @@ export interface ProxyOptions {
   readonly random?: () => number
   /** Kinds of filters beside those of the gateway. */
   readonly definitions?: readonly FilterDefinition[]
+  /** What the state of the process is taken for; nothing is short by default. Read when the test calls `overload.tick`. */
+  readonly sensor?: OverloadSensor
   /** What filters get instead of the usual. */
   readonly environment?: Partial<FilterEnvironment>
 }
@@ -44,6 +47,7 @@ export interface RunningProxy {
   readonly port: number
   readonly server: PublicServer
   readonly upstreams: Upstreams
+  readonly overload: Overload
   readonly tunnels: DataPath['tunnels']
   readonly certificates: Certificates | undefined
   /** One for each request that is over. */
@@ -115,7 +119,15 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   await apply(config)
 
   const { limits, trustedProxies } = config.static
+  const overload = new Overload(config.static.overload, {
+    random,
+    sensor: options.sensor ?? {
+      read: () => ({ delayMs: 0, utilization: 0, heap: 0, rss: 0 }),
+      close: () => {},
+    },
+  })
   const proxy = createProxy({
+    overload,
     store,
     upstreams,
     chains,
@@ -149,6 +161,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     port,
     server,
     upstreams,
+    overload,
     tunnels: proxy.tunnels,
     certificates,
     records,

@@ -38,6 +38,7 @@ test.each([
   ['src/registry/bad.ts', '../config/x.ts'],
   ['src/routing/bad.ts', '../proxy/x.ts'],
   ['src/filters/bad.ts', '../proxy/x.ts'],
+  ['src/identity/bad.ts', '../filters/x.ts'],
   ['src/proxy/bad.ts', '../filters/x.ts'],
   ['src/health/bad.ts', '../registry/x.ts'],
   ['src/rollcheck/bad.ts', '../routing/x.ts'],

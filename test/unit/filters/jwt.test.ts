@@ -37,6 +37,7 @@ const PROVIDERS = [
     lost: { kind: 'unavailable' },
     slow: Promise.resolve(claims({ sub: 'slow' })),
     clumsy: Promise.reject(new GatewayError('GW_INTERNAL_STATE')),
+    text: claims({ roles: 'no admin', groups: '', scope: ' read  write ' }),
     list: claims({ scope: undefined, scp: ['read'], 'https://x/roles': ['admin'], a: { b: 1 }, n: 7 }),
   }),
   provider('device', { phone: claims({ sub: 'phone' }) }),
@@ -151,7 +152,7 @@ describe('one provider', () => {
     const { run } = setUp({
       providers: ['login'],
       allow: 'missing',
-      claimHeaders: { 'x-user': 'sub', 'x-mail': 'mail' },
+      headers: { 'x-user': 'id', 'x-mail': 'claims.mail' },
     })
     const headers = { 'x-user': 'root', 'x-mail': 'root' }
     expect((await run({ headers })).ctx.headers.size).toBe(0)
@@ -257,6 +258,11 @@ describe('scopes and claims', () => {
     expect((await setUp({ ...options, scopesClaim: 'groups' }).bearer('list')).status).toBe(403)
   })
 
+  test('a role that is a text is one role, whatever is in it; scopes are words', async () => {
+    const { principal } = (await setUp({ providers: ['login'] }).bearer('text')).ctx
+    expect(principal).toMatchObject({ roles: ['no admin'], groups: [], scopes: ['read', 'write'] })
+  })
+
   test('a refusal names the scopes that are needed, not those that are there', async () => {
     const { bearer } = setUp({ providers: ['login'], scopes: { all: ['admin', 'x"y'] }, realm: 'shop' })
     const { reply, code, who } = await bearer('alice')
@@ -353,8 +359,9 @@ describe('options', () => {
     ['nothing', {}],
     ['both', { providers: ['login'], require: 'login' }],
     ['an unknown provider', { providers: ['logn'] }],
-    ['authorization as a header of claims', { providers: ['login'], claimHeaders: { Authorization: 'sub' } }],
-    ['host as a header of claims', { providers: ['login'], claimHeaders: { host: 'sub' } }],
+    ['authorization as a header for the service', { providers: ['login'], headers: { Authorization: 'id' } }],
+    ['host as a header for the service', { providers: ['login'], headers: { host: 'id' } }],
+    ['a header of something unknown', { providers: ['login'], headers: { 'x-a': 'sub' } }],
     ['a realm with a quote', { providers: ['login'], realm: 'a"b' }],
     ['no place', { providers: ['login'], from: [] }],
     ['an unknown key', { providers: ['login'], scope: {} }],
@@ -362,8 +369,8 @@ describe('options', () => {
     expect(() => setUp(options)).toThrow(expect.objectContaining({ code: 'GW_CONFIG_INVALID' }))
   })
 
-  test('headers of claims are the filter’s own', () => {
-    const options = jwt.options.parse({ providers: ['login'], claimHeaders: { 'X-User': 'sub' } })
+  test('headers for the service are the filter’s own', () => {
+    const options = jwt.options.parse({ providers: ['login'], headers: { 'X-User': 'id' } })
     const deps = { ...notingDeps(), name: 'jwt', resources: { identityProvider: () => PROVIDERS[0] } }
     const handlers = jwt.create(options, deps as never)
     expect(handlers.ownsHeaders).toEqual(['x-user'])

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import type { RegistryState, ServiceState } from '../../../src/core/types.ts'
 import { type ReadinessInput, readiness } from '../../../src/health/readiness.ts'
 import { aTable } from '../../support/exchange.ts'
+import { NOT_OVERLOADED } from '../../support/overload.ts'
 
 const EMPTY: RegistryState = { services: new Map(), problems: [] }
 
@@ -13,6 +14,7 @@ const input = (own: Partial<ReadinessInput> = {}): ReadinessInput => ({
   hasSnapshot: false,
   rejection: undefined,
   needsRestart: false,
+  overload: NOT_OVERLOADED,
   ...own,
 })
 const consul = (own: object) => ({

@@ -184,16 +184,39 @@ describe('a key that nobody knows', () => {
     const { keys, issuer, kids } = setUp()
     await keys.start()
     issuer.says = [one, two]
-    const answers = await Promise.all(Array.from({ length: 500 }, () => keys.refetch()))
+    const answers = await Promise.all(Array.from({ length: 500 }, () => keys.refetch(() => false)))
     expect(new Set(answers)).toEqual(new Set([true]))
     expect(issuer.asked).toBe(2)
     expect(kids()).toEqual(['one', 'two'])
     await vi.advanceTimersByTimeAsync(29_999)
-    await keys.refetch()
+    await keys.refetch(() => false)
     expect(issuer.asked).toBe(2)
     await vi.advanceTimersByTimeAsync(1)
-    await keys.refetch()
+    await keys.refetch(() => false)
     expect(issuer.asked).toBe(3)
+    await keys.close()
+  })
+
+  test('is asked for again when a fetch was on its way before it was published; once for all who wait', async () => {
+    const { keys, issuer, kids, release } = setUp()
+    await keys.start()
+    issuer.says = 'silent'
+    await vi.advanceTimersByTimeAsync(8 * MINUTE)
+    expect(issuer.asked).toBe(2)
+    const isThere = () => kids()?.includes('two') === true
+    const answers = Promise.all(Array.from({ length: 100 }, () => keys.refetch(isThere)))
+    // The one under way brings the old keys, the next one the new ones.
+    issuer.says = [one]
+    for (const each of release) each()
+    await vi.advanceTimersByTimeAsync(0)
+    expect(new Set(await answers)).toEqual(new Set([true]))
+    expect(issuer.asked).toBe(3)
+    issuer.says = [one, two]
+    expect(await keys.refetch(isThere)).toBe(true)
+    expect([issuer.asked, kids()]).toEqual([3, ['one']])
+    await vi.advanceTimersByTimeAsync(30_000)
+    await keys.refetch(isThere)
+    expect([issuer.asked, kids()]).toEqual([4, ['one', 'two']])
     await keys.close()
   })
 
@@ -201,8 +224,8 @@ describe('a key that nobody knows', () => {
     const { keys, issuer } = setUp()
     await keys.start()
     issuer.says = 'away'
-    expect(await keys.refetch()).toBe(false)
-    expect(await keys.refetch()).toBe(false)
+    expect(await keys.refetch(() => false)).toBe(false)
+    expect(await keys.refetch(() => false)).toBe(false)
     expect(issuer.asked).toBe(2)
     await keys.close()
   })
@@ -212,9 +235,11 @@ describe('a key that nobody knows', () => {
     await keys.start()
     issuer.says = 'silent'
     let answer: boolean | undefined
-    void keys.refetch().then((value) => {
-      answer = value
-    })
+    void keys
+      .refetch(() => false)
+      .then((value) => {
+        answer = value
+      })
     await vi.advanceTimersByTimeAsync(2999)
     expect(answer).toBeUndefined()
     await vi.advanceTimersByTimeAsync(1)
@@ -227,7 +252,7 @@ test('closed: nothing is fetched any more', async () => {
   const { keys, issuer } = setUp()
   await keys.start()
   await keys.close()
-  expect(await keys.refetch()).toBe(false)
+  expect(await keys.refetch(() => false)).toBe(false)
   await vi.advanceTimersByTimeAsync(60 * MINUTE)
   expect(issuer.asked).toBe(1)
   expect(vi.getTimerCount()).toBe(0)

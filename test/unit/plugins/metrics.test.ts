@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { Metrics } from '../../../plugins/metrics.ts'
 import type { TablesView, TopologyView } from '../../../src/core/views.ts'
+import { NOT_OVERLOADED } from '../../support/overload.ts'
 import { aRecord } from '../../support/records.ts'
 
 const TOPOLOGY: TopologyView = {
@@ -24,6 +25,7 @@ const createMetrics = (maxSeries = 2000) =>
     topology: () => TOPOLOGY,
     tables: () => TABLES,
     tunnels: () => 2,
+    overload: () => NOT_OVERLOADED,
     connections: async () => new Map([['http', 4]]),
     certificates: () => new Map([['a.pem', 1_000_000]]),
     keyAges: () => new Map([['login', 12]]),
