@@ -16,6 +16,7 @@ const BENCHES: Readonly<Record<string, readonly string[]>> = {
   recovery: ['bench/recovery.ts'],
   concurrency: ['bench/concurrency.ts'],
   rolling: ['bench/rolling.ts'],
+  limits: ['bench/limits.ts'],
 }
 
 // Flags and what follows them go to the benchmark: `npm run bench rolling -- --requests 5000`.

@@ -2,10 +2,10 @@ import type { StaticConfig } from './config/load.ts'
 import { watchFiles as watchConfigFiles } from './config/watch.ts'
 import type { Clock, Random } from './core/duration.ts'
 import { GatewayError } from './core/errors.ts'
-import type { RedisStore } from './core/redis-store.ts'
 import type { FilterResources } from './filters/filter.ts'
 import type { FilterMetrics } from './filters/metrics.ts'
 import { createIdentityProviders } from './identity-providers.ts'
+import { createStores } from './stores.ts'
 
 export interface ResourceDeps {
   readonly clock: Clock
@@ -48,14 +48,23 @@ function watchFiles(paths: readonly string[], onChange: () => void | Promise<voi
 
 /** Nothing is contacted yet. */
 export function createFilterResources(config: StaticConfig, deps: ResourceDeps): ResourceSet {
-  const stores = new Map<string, RedisStore>()
+  const { metrics, event } = deps
+  const stores = createStores(config.stores, {
+    ...deps,
+    connect: !deps.isCheck,
+    onState: (store, isUp, reason) => {
+      metrics.set('sluice_store_up', [store], isUp ? 1 : 0)
+      if (reason !== undefined) event({ store, isUp, reason })
+    },
+    onFailure: (store, failure) => metrics.count('sluice_store_failures_total', [store, failure]),
+  })
   const providers = createIdentityProviders(config.identityProviders, {
     ...deps,
     onFetch: (name, result) => deps.metrics.count('sluice_identity_fetches_total', [name, result]),
     watchFiles,
   })
   return {
-    store: (name) => named('store', 'stores', stores, name),
+    store: (name) => stores.get(name),
     identityProvider: (name) => named('identity provider', 'identityProviders', providers, name),
     keyAges() {
       const ages = new Map<string, number>()
@@ -69,6 +78,7 @@ export function createFilterResources(config: StaticConfig, deps: ResourceDeps):
       await Promise.all([...providers.values()].map((each) => each.start()))
     },
     async close() {
+      stores.close()
       await Promise.all([...providers.values()].map((each) => each.close()))
     },
   }

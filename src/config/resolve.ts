@@ -6,6 +6,7 @@ import type { ConfigDocument } from './document.ts'
 import { absoluteIdentity } from './identity.ts'
 import type { ConfigProblem } from './problems.ts'
 import type { MainFile, RegistryConfig } from './schema.ts'
+import { absoluteStore } from './stores.ts'
 
 /** Environment overrides applied, paths made absolute, PEM files read. */
 
@@ -122,6 +123,9 @@ export async function resolveFiles(
       },
       registries: Object.fromEntries(
         Object.entries(main.registries).map(([name, registry]) => [name, absoluteRegistry(registry, base)]),
+      ),
+      stores: Object.fromEntries(
+        Object.entries(main.stores).map(([name, store]) => [name, absoluteStore(store, base)]),
       ),
       identityProviders: Object.fromEntries(
         Object.entries(main.identityProviders).map(([name, each]) => [name, absoluteIdentity(each, base)]),

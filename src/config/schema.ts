@@ -4,6 +4,7 @@ import { identityProvider } from './identity.ts'
 import { overload } from './overload.ts'
 import { defaults, service } from './policy.ts'
 import { filterDefinition, route } from './routes.ts'
+import { stores } from './stores.ts'
 import { duration, hostPattern, listenAddress, name, network, size } from './values.ts'
 
 /** The one source of the configuration's types, checks, JSON schema and reference page. */
@@ -219,6 +220,7 @@ const staticShape = {
     .describe('Prometheus metrics.'),
   overload,
   registries: z.record(name(), registry).default({}).describe('Where instances come from.'),
+  stores,
   identityProviders: z
     .record(name(), identityProvider)
     .default({})

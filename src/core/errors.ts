@@ -54,6 +54,13 @@ export const ERRORS = {
 
   GW_FILTER_FAILED: { status: 500, title: 'The request could not be checked', outcome: 'filter_error' },
   GW_AUTH_IP: { status: 403, title: 'Your network is not allowed here', outcome: 'filter_refused' },
+  GW_RATE_LIMITED: { status: 429, title: 'Too many requests', outcome: 'rate_limited' },
+  GW_RATE_QUOTA: { status: 429, title: 'The quota is used up', outcome: 'rate_limited' },
+  GW_RATE_KEY: {
+    status: 403,
+    title: 'The request lacks what it is counted by',
+    outcome: 'filter_refused',
+  },
   GW_AUTH_MISSING: { status: 401, title: 'Credentials are missing', outcome: 'filter_refused' },
   GW_AUTH_INVALID: { status: 401, title: 'The credentials are not valid', outcome: 'filter_refused' },
   GW_AUTH_EXPIRED: { status: 401, title: 'The credentials have expired', outcome: 'filter_refused' },
@@ -144,6 +151,11 @@ export const ERRORS = {
   GW_REGISTRY_ANSWER: { status: 0, title: 'The registry answered with something unexpected' },
   GW_REGISTRY_FILE: { status: 0, title: 'The registry file is not valid' },
 
+  GW_STORE_UNAVAILABLE: {
+    status: 503,
+    title: 'The request cannot be checked at the moment',
+    outcome: 'filter_error',
+  },
   GW_IDENTITY_UNREACHABLE: { status: 0, title: 'The issuer of tokens cannot be reached' },
   GW_IDENTITY_ANSWER: { status: 0, title: 'The issuer of tokens answered with something unexpected' },
   GW_IDENTITY_KEYS: { status: 0, title: 'The keys of the issuer are of no use' },

@@ -9,6 +9,7 @@ export const OUTCOMES = [
   'method_not_allowed',
   'filter_refused',
   'filter_error',
+  'rate_limited',
   'redirect',
   'fixed_response',
   'no_service',

@@ -13,6 +13,8 @@ import { ipAllow } from './ip-allow.ts'
 import { ipDeny } from './ip-deny.ts'
 import { jwt } from './jwt.ts'
 import { mtls } from './mtls.ts'
+import { quota } from './quota.ts'
+import { rateLimit } from './rate-limit.ts'
 import { requestId } from './request-id.ts'
 import { securityHeaders } from './security-headers.ts'
 import { sizeLimit } from './size-limit.ts'
@@ -33,6 +35,8 @@ export const FILTERS: readonly FilterDefinition[] = [
   cors,
   securityHeaders,
   sizeLimit,
+  rateLimit,
+  quota,
   concurrency,
   compression,
 ] as readonly FilterDefinition[]

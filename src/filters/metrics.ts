@@ -1,5 +1,16 @@
 /** What filters count beside time and verdicts. Label values come from the configuration or from fixed lists. */
 export const FILTER_METRICS = {
+  sluice_store_up: { type: 'gauge', help: '1 while a store is up and used.', labels: ['store'] },
+  sluice_store_failures_total: {
+    type: 'counter',
+    help: 'Calls of stores that failed.',
+    labels: ['store', 'failure'],
+  },
+  sluice_rate_limit_decisions_total: {
+    type: 'counter',
+    help: 'Requests by what a limit made of them.',
+    labels: ['filter', 'decision'],
+  },
   sluice_auth_decisions_total: {
     type: 'counter',
     help: 'What identity filters decided.',
