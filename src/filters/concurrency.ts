@@ -1,6 +1,6 @@
-import { clientNetwork } from '../core/client-network.ts'
 import { principalKey } from '../core/principal.ts'
 import type { PriorityClass } from '../core/priority-class.ts'
+import { createClientNetwork } from '../limits/client-network.ts'
 import type { ConcurrencyGate, GateRefusal, GateRule, Ticket } from '../limits/concurrency-gate.ts'
 import type { GradientLimit } from '../limits/gradient.ts'
 import { type ConcurrencyOptions, concurrencyOptions } from './concurrency-options.ts'
@@ -65,6 +65,8 @@ class ConcurrencyLimiter {
   readonly #own = new Map<string, Place>()
   readonly #visits = new WeakMap<FilterContext, Visit>()
   readonly #classOf: (ctx: FilterContext) => PriorityClass
+  /** One subscriber has a whole /64 of IPv6. */
+  readonly #networkOf = createClientNetwork(32, 64)
 
   constructor(options: ConcurrencyOptions, deps: FilterDeps) {
     this.#options = options
@@ -76,7 +78,7 @@ class ConcurrencyLimiter {
   enter(ctx: FilterContext): FilterReply | undefined | Promise<FilterReply | undefined> {
     const place = this.#placeOf(ctx)
     const { key } = this.#options
-    const gateKey = key === undefined ? place.key : `${place.key} ${clientKey(ctx, key)}`
+    const gateKey = key === undefined ? place.key : `${place.key} ${clientKey(ctx, key, this.#networkOf)}`
     const gate = this.#places.gate(gateKey)
     const ticket = gate.enter(this.#classOf(ctx), place.rule)
     this.#visits.set(ctx, { place, gate, gateKey, ticket })
@@ -201,9 +203,13 @@ function capOf(limit: number, percent: number): number {
   return percent === 0 ? 0 : Math.max(1, Math.floor((limit * percent) / 100 + 1e-9))
 }
 
-function clientKey(ctx: FilterContext, keys: readonly ('principal' | 'client-ip')[]): string {
+function clientKey(
+  ctx: FilterContext,
+  keys: readonly ('principal' | 'client-ip')[],
+  networkOf: (address: string) => string,
+): string {
   for (const key of keys) {
-    if (key === 'client-ip') return `ip:${clientNetwork(ctx.clientIp)}`
+    if (key === 'client-ip') return `ip:${networkOf(ctx.clientIp)}`
     if (ctx.principal !== undefined) return principalKey(ctx.principal)
   }
   return 'nobody'

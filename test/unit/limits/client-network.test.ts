@@ -1,16 +1,18 @@
 import fc from 'fast-check'
 import ipaddr from 'ipaddr.js'
 import { expect, test } from 'vitest'
-import { clientNetwork } from '../../../src/core/client-network.ts'
+import { createClientNetwork } from '../../../src/limits/client-network.ts'
+
+const clientNetwork = createClientNetwork(32, 64)
 
 test.each([
-  ['192.0.2.1', '192.0.2.1'],
-  ['::ffff:192.0.2.1', '192.0.2.1'],
-  ['2001:db8::1', '2001:db8:0:0::/64'],
-  ['2001:DB8:0:0:ffff::', '2001:db8:0:0::/64'],
-  ['fe80::1%eth0', 'fe80:0:0:0::/64'],
-  ['::', '0:0:0:0::/64'],
-  ['1::', '1:0:0:0::/64'],
+  ['192.0.2.1', '192.0.2.1/32'],
+  ['::ffff:192.0.2.1', '192.0.2.1/32'],
+  ['2001:db8::1', '2001:db8::/64'],
+  ['2001:DB8:0:0:ffff::', '2001:db8::/64'],
+  ['fe80::1%eth0', 'fe80::/64'],
+  ['::', '::/64'],
+  ['1::', '1::/64'],
   ['', ''],
 ])('%s is the client %s', (address, network) => expect(clientNetwork(address)).toBe(network))
 
