@@ -16,6 +16,7 @@ import { mtls } from './mtls.ts'
 import { requestId } from './request-id.ts'
 import { securityHeaders } from './security-headers.ts'
 import { sizeLimit } from './size-limit.ts'
+import { waf } from './waf.ts'
 
 /** Every filter of the gateway; the only place where one is registered. Order = order in the documentation. */
 export const FILTERS: readonly FilterDefinition[] = [
@@ -34,6 +35,7 @@ export const FILTERS: readonly FilterDefinition[] = [
   securityHeaders,
   sizeLimit,
   concurrency,
+  waf,
   compression,
 ] as readonly FilterDefinition[]
 
