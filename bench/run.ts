@@ -4,13 +4,14 @@ import { ROOT } from './support.ts'
 
 /**
  * `npm run bench [name …]`: installs what the benchmarks need, then runs all of them, or the named ones. Each is
- * bounded in time; together they take about eight minutes. Figures of a shared machine mean something only as
+ * bounded in time; together they take about nine minutes. Figures of a shared machine mean something only as
  * ratios to the baseline in the same run.
  */
 const BENCHES: Readonly<Record<string, readonly string[]>> = {
   routing: ['--expose-gc', 'bench/routing.ts'],
   large: ['bench/large.ts'],
   proxy: ['bench/proxy.ts'],
+  waf: ['bench/waf.ts'],
   reload: ['bench/reload.ts'],
   propagation: ['bench/propagation.ts', '40'],
   recovery: ['bench/recovery.ts'],

@@ -6,6 +6,7 @@ import type { RequestRecord } from '../src/core/record.ts'
 import type { Chains } from '../src/filters/runner.ts'
 import type { createClientAddress } from '../src/proxy/client-address.ts'
 import { authorityOfRequest, type ClientRequest, isHttp2, receivedHeaders } from '../src/proxy/client-side.ts'
+import { checkContentType } from '../src/proxy/content-type.ts'
 import { setForwarded } from '../src/proxy/forwarded.ts'
 import { cleanRequestHeaders } from '../src/proxy/hop-headers.ts'
 import type { Upstreams } from '../src/proxy/upstreams.ts'
@@ -27,6 +28,8 @@ export interface ProxyDeps {
     readonly urlBytes: number
     readonly bodyBytes: number
     readonly idleTimeout: number
+    /** Media types of bodies; none = all. */
+    readonly contentTypes: readonly string[]
   }
   readonly clock: Clock
   readonly random: Random
@@ -159,10 +162,11 @@ function dropOwned(headers: Headers, owned: ReadonlySet<string>): void {
 
 /**
  * Turns the received headers into those that go upstream: hop-by-hop ones gone, forwarding headers and trace
- * context written. Throws GW_REQUEST_MALFORMED.
+ * context written. Throws GW_REQUEST_MALFORMED and GW_REQUEST_MEDIA_TYPE.
  */
 export function prepareHeaders(intake: Intake, listener: Listener, deps: ProxyDeps): void {
   const { headers } = intake
+  checkContentType(headers, deps.limits.contentTypes)
   cleanRequestHeaders(headers, intake.httpVersion)
   dropOwned(headers, deps.chains.ownedHeaders)
   setForwarded(headers, {

@@ -1,7 +1,13 @@
 import { type ErrorCode, errorEntry, errorText, GatewayError } from '../src/core/errors.ts'
 import type { Headers } from '../src/core/headers.ts'
 import type { Outcome } from '../src/core/outcome.ts'
-import type { BodyNeed, FilterContext, FilterReply, ResponseContext } from '../src/filters/filter.ts'
+import type {
+  BodyCheck,
+  BodyNeed,
+  FilterContext,
+  FilterReply,
+  ResponseContext,
+} from '../src/filters/filter.ts'
 import { type LocalAnswer, renderReply } from '../src/filters/reply.ts'
 import { type Chain, EMPTY_CHAIN, endChain, runInbound, runOutbound } from '../src/filters/runner.ts'
 import { type ClientRequest, type ClientResponse, declaredLength, isHttp2 } from '../src/proxy/client-side.ts'
@@ -15,6 +21,7 @@ import { ClientDeparture } from './client-departure.ts'
 import { createFilterContext, filterFindings } from './filter-context.ts'
 import { type Intake, type Listener, type ProxyDeps, prepareHeaders, recordHead, takeIn } from './intake.ts'
 import { actionAnswer, applyEdits, problemAnswer } from './local-answer.ts'
+import { WithheldAnswer } from './withheld-answer.ts'
 
 /** A request without instances to answer it may be tried again after this. s. */
 const UNKNOWN_SERVICE_RETRY_S = 2
@@ -31,6 +38,10 @@ export class RequestWalk implements ResponseSink {
   #chain: Chain = EMPTY_CHAIN
   #ctx: FilterContext | undefined
   #filterMs = 0
+  /** Filters judge the beginning of the answer's body first. */
+  #withheld: WithheldAnswer | undefined
+  /** What comes behind a withheld body. */
+  #withheldEnd: { readonly trailers: Headers | undefined } | undefined
   /** A local answer took the place of the upstream's. */
   #isReplaced = false
   #isRecorded = false
@@ -188,6 +199,25 @@ export class RequestWalk implements ResponseSink {
   }
 
   #forwarded(result: ForwardResult): void {
+    const withheld = this.#withheld
+    if (withheld === undefined) this.#conclude(result)
+    else void withheld.settled.then(() => this.#concludeWithheld(withheld, result))
+  }
+
+  #concludeWithheld({ refusal }: WithheldAnswer, result: ForwardResult): void {
+    if (refusal !== undefined) {
+      const outcome = refusal.code === undefined ? undefined : errorEntry(refusal.code).outcome
+      const local = renderReply(refusal, this.#intake.requestId)
+      this.#answerLocally(local, outcome ?? 'filter_refused', refusal.code, result)
+    } else if (!this.#answer.hasHead && !this.#answer.isGone) {
+      const code = result.outcome === 'deadline' ? 'GW_UPSTREAM_DEADLINE' : 'GW_UPSTREAM_RESET'
+      this.#refuse(code, { result })
+    } else {
+      this.#conclude(result)
+    }
+  }
+
+  #conclude(result: ForwardResult): void {
     if (this.#body.isOverLimit && !this.#answer.hasHead) {
       this.#refuse('GW_REQUEST_BODY_TOO_LARGE', { result })
     } else if (result.refuse !== undefined && !this.#answer.hasHead && !this.#answer.isGone) {
@@ -211,7 +241,7 @@ export class RequestWalk implements ResponseSink {
       this.#answer.flushSoon()
       return
     }
-    const answer: ResponseContext = { status, headers, isLocal: false, transforms: [] }
+    const answer: ResponseContext = { status, headers, isLocal: false, transforms: [], bodyChecks: [] }
     const replaced = runOutbound(this.#chain, this.#ctx, answer)
     if (replaced instanceof Promise) return replaced.then((reply) => this.#sendFiltered(answer, reply))
     this.#sendFiltered(answer, replaced)
@@ -227,26 +257,63 @@ export class RequestWalk implements ResponseSink {
       return
     }
     const isBodiless = this.#intake.method === 'HEAD' || answer.status === 204 || answer.status === 304
+    const { bodyChecks = [] } = answer
+    if (bodyChecks.length > 0 && !isBodiless) this.#withhold(answer, bodyChecks)
+    else this.#sendHead(answer, isBodiless)
+  }
+
+  #sendHead(answer: ResponseContext, isBodiless: boolean): void {
     this.#answer.head(answer.status, answer.headers)
     if (isBodiless) for (const transform of answer.transforms) transform.destroy()
     else this.#answer.through(answer.transforms)
     this.#answer.flushSoon()
   }
 
+  #withhold(answer: ResponseContext, checks: readonly BodyCheck[]): void {
+    const withheld = new WithheldAnswer(checks, {
+      open: () => this.#sendHead(answer, false),
+      write: (chunk) => this.#answer.write(chunk),
+      onDrain: (resume) => this.#answer.onDrain(resume),
+    })
+    this.#withheld = withheld
+    void withheld.settled.then(() => {
+      if (this.#answer.hasHead) {
+        if (this.#withheldEnd !== undefined) this.#answer.end(this.#withheldEnd.trailers)
+        return
+      }
+      for (const transform of answer.transforms) transform.destroy()
+      // The rest of it is not wanted; what comes of the exchange is the end of this request.
+      this.#departure.abort()
+    })
+  }
+
+  get #isWithheld(): boolean {
+    return this.#withheld?.isSettled === false
+  }
+
   write(chunk: Buffer): boolean {
+    if (this.#isWithheld) return this.#withheld?.write(chunk) ?? true
+    if (this.#withheld?.refusal !== undefined) return true
     return this.#isReplaced || this.#answer.write(chunk)
   }
 
   onDrain(resume: () => void): void {
-    this.#answer.onDrain(resume)
+    if (this.#isWithheld) this.#withheld?.onDrain(resume)
+    else this.#answer.onDrain(resume)
   }
 
   end(trailers: Headers | undefined): void {
-    if (!this.#isReplaced) this.#answer.end(trailers)
+    if (this.#isWithheld) {
+      this.#withheldEnd = { trailers }
+      this.#withheld?.end()
+    } else if (!this.#isReplaced && this.#withheld?.refusal === undefined) {
+      this.#answer.end(trailers)
+    }
   }
 
   abort(): void {
-    if (!this.#isReplaced) this.#answer.breakOff()
+    if (this.#isWithheld) this.#withheld?.drop()
+    else if (!this.#isReplaced && this.#withheld?.refusal === undefined) this.#answer.breakOff()
   }
 
   #fail(thrown: unknown): void {

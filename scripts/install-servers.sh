@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What the integration tests talk to: redis-server, openssl, chromium, curl and python3 from the machine's own Debian
-# release, Consul 1.8.7 from Debian bullseye (the last release that has it), unpacked into .cache, not installed, and the
+# What the integration tests talk to: redis-server, openssl, chromium, curl, python3, libmodsecurity 3 and the OWASP Core
+# Rule Set from the machine's own Debian release, Consul 1.8.7 from Debian bullseye (the last release that has it), unpacked into .cache, not installed, and the
 # oldest Node that the Register library runs on.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,6 +20,8 @@ has_consul() {
   [ -x "$binary" ] && [ "$(cat "$root/consul/.version" 2>/dev/null || true)" = "$consul_version" ]
 }
 
+has_modsecurity() { compgen -G '/usr/lib/*/libmodsecurity.so.3' >/dev/null || [ -e /usr/lib/libmodsecurity.so.3 ]; }
+
 has_node20() { [ -x "$node20" ] && [ "$("$node20" --version)" = "v$node20_version" ]; }
 
 install_node20() {
@@ -35,6 +37,8 @@ command -v chromium >/dev/null || missing+=(chromium)
 command -v curl >/dev/null || missing+=(curl)
 command -v python3 >/dev/null || missing+=(python3)
 command -v pgrep >/dev/null || missing+=(procps)
+has_modsecurity || missing+=(libmodsecurity3)
+compgen -G '/usr/share/modsecurity-crs/rules/*.conf' >/dev/null || missing+=(modsecurity-crs)
 [ ${#missing[@]} -eq 0 ] && has_consul && has_node20 && exit 0
 command -v apt-get >/dev/null || fail 'needs apt-get (Debian or a relative of it)'
 

@@ -6,6 +6,7 @@ import type { FilterResources } from './filters/filter.ts'
 import type { FilterMetrics } from './filters/metrics.ts'
 import { createIdentityProviders } from './identity-providers.ts'
 import { createStores } from './stores.ts'
+import { WafEngine } from './waf/engine.ts'
 
 export interface ResourceDeps {
   readonly clock: Clock
@@ -46,6 +47,18 @@ function watchFiles(paths: readonly string[], onChange: () => void | Promise<voi
   return () => abort.abort()
 }
 
+function createWafEngine(config: StaticConfig, deps: ResourceDeps): WafEngine {
+  const { clock, random, log, metrics, event } = deps
+  return new WafEngine(config.waf, {
+    clock,
+    random,
+    log,
+    onQueue: (length) => metrics.set('sluice_waf_queue', [], length),
+    onRestart: () => metrics.count('sluice_waf_worker_restarts_total', []),
+    event: (data) => event({ filter: 'waf', ...data }),
+  })
+}
+
 /** Nothing is contacted yet. */
 export function createFilterResources(config: StaticConfig, deps: ResourceDeps): ResourceSet {
   const { metrics, event } = deps
@@ -63,6 +76,7 @@ export function createFilterResources(config: StaticConfig, deps: ResourceDeps):
     onFetch: (name, result) => deps.metrics.count('sluice_identity_fetches_total', [name, result]),
     watchFiles,
   })
+  let engine: WafEngine | undefined
   return {
     store: (name) => stores.get(name),
     identityProvider: (name) => named('identity provider', 'identityProviders', providers, name),
@@ -74,11 +88,16 @@ export function createFilterResources(config: StaticConfig, deps: ResourceDeps):
       }
       return ages
     },
+    waf() {
+      engine ??= createWafEngine(config, deps)
+      return { engine, crs: config.waf.crs }
+    },
     async start() {
       await Promise.all([...providers.values()].map((each) => each.start()))
     },
     async close() {
       stores.close()
+      await engine?.close()
       await Promise.all([...providers.values()].map((each) => each.close()))
     },
   }

@@ -5,6 +5,7 @@ interface Def {
   readonly shape?: Readonly<Record<string, z.core.$ZodType>>
   readonly innerType?: z.core.$ZodType
   readonly in?: z.core.$ZodType
+  readonly element?: z.core.$ZodType
 }
 
 /** The schema behind `optional`, `default` and checks, and whether one of them calls it a path. */
@@ -14,6 +15,15 @@ function unwrap(schema: z.core.$ZodType): { readonly schema: z.core.$ZodType; re
   const inner = def.innerType ?? def.in
   if (inner === undefined || isPath) return { schema, isPath }
   return unwrap(inner)
+}
+
+/** A file, or a list of files. */
+function absolute(schema: z.core.$ZodType, value: unknown, folder: string): unknown {
+  const { schema: inner, isPath } = unwrap(schema)
+  if (typeof value === 'string') return isPath ? resolve(folder, value) : value
+  const { element } = inner._zod.def as unknown as Def
+  if (!Array.isArray(value) || element === undefined) return value
+  return unwrap(element).isPath ? value.map((each) => absolute(element, each, folder)) : value
 }
 
 /**
@@ -26,12 +36,10 @@ export function absolutePaths<T extends Readonly<Record<string, unknown>>>(
   folder: string,
 ): T {
   const shape = (unwrap(schema).schema._zod.def as unknown as Def).shape ?? {}
-  const found = Object.entries(options).filter(
-    ([key, value]) => typeof value === 'string' && shape[key] !== undefined && unwrap(shape[key]).isPath,
-  )
-  if (found.length === 0) return options
-  return {
-    ...options,
-    ...Object.fromEntries(found.map(([key, path]) => [key, resolve(folder, String(path))])),
+  const resolved = { ...options } as Record<string, unknown>
+  for (const [key, value] of Object.entries(options)) {
+    const option = shape[key]
+    if (option !== undefined) resolved[key] = absolute(option, value, folder)
   }
+  return resolved as T
 }

@@ -121,6 +121,11 @@ export async function resolveFiles(
               tls: { ...pair(tls), ...(tls.clientCa === undefined ? {} : { clientCa: base(tls.clientCa) }) },
             }),
       },
+      waf: {
+        ...main.waf,
+        crs: base(main.waf.crs),
+        ...(main.waf.library === undefined ? {} : { library: base(main.waf.library) }),
+      },
       registries: Object.fromEntries(
         Object.entries(main.registries).map(([name, registry]) => [name, absoluteRegistry(registry, base)]),
       ),

@@ -5,7 +5,8 @@ import { overload } from './overload.ts'
 import { defaults, service } from './policy.ts'
 import { filterDefinition, route } from './routes.ts'
 import { stores } from './stores.ts'
-import { duration, hostPattern, listenAddress, name, network, size } from './values.ts'
+import { duration, hostPattern, listenAddress, mediaTypePattern, name, network, size } from './values.ts'
+import { waf } from './waf.ts'
 
 /** The one source of the configuration's types, checks, JSON schema and reference page. */
 
@@ -87,6 +88,12 @@ const limits = z
       .describe('Number of request headers (431). Default 100.'),
     urlBytes: size().default(8192).describe('Request target (414). Default 8KiB.'),
     bodyBytes: size().default(104857600).describe('Request body (413). 0 = no limit. Default 100MiB.'),
+    contentTypes: z
+      .array(mediaTypePattern())
+      .default([])
+      .describe(
+        'Media types of request bodies (415): application/json, text/*, application/*+json. Default: none = all.',
+      ),
     headersTimeout: duration()
       .default(15000)
       .describe('Until a request’s headers are there (408). Default 15s.'),
@@ -219,6 +226,7 @@ const staticShape = {
     .prefault({})
     .describe('Prometheus metrics.'),
   overload,
+  waf,
   registries: z.record(name(), registry).default({}).describe('Where instances come from.'),
   stores,
   identityProviders: z

@@ -222,3 +222,17 @@ export const method = () =>
     message: 'CONNECT and TRACE are never served',
     params: { fix: 'remove it' },
   })
+
+/** `application/json`, `text/*`, `application/*+json`. Becomes lower case. */
+export const mediaTypePattern = () =>
+  z
+    .string()
+    .transform((value) => value.toLowerCase())
+    .superRefine((value, ctx) => {
+      if (/^[!#$&^_.+0-9a-z-]+\/(?:\*(?:\+[0-9a-z.-]+)?|[!#$&^_.+0-9a-z-]+)$/.test(value)) return
+      ctx.addIssue({
+        code: 'custom',
+        message: `"${value}" is no media type`,
+        params: { fix: 'write application/json, text/* or application/*+json, without parameters' },
+      })
+    })

@@ -14,7 +14,7 @@ export interface WatchOptions {
   readonly pollMs?: number
   /** After a change the next one is looked at this much later: a storm of edits must not eat a core. ms. Default 250. */
   readonly gapMs?: number
-  /** When the files were read, ms since the epoch: what changed later is a change. Default: now. */
+  /** When the files were read, ms since the epoch: what changed later is a change. Default: the call. */
   readonly readAt?: number
 }
 
@@ -77,7 +77,7 @@ export async function watchFiles(
   signal: AbortSignal,
   options: WatchOptions = {},
 ): Promise<void> {
-  const { settleMs = 50, pollMs = 2000, gapMs = 250 } = options
+  const { settleMs = 50, pollMs = 2000, gapMs = 250, readAt = Date.now() } = options
   const watchers = new Map<string, FSWatcher>()
   let wake = new AbortController()
   const sync = () => {
@@ -105,7 +105,7 @@ export async function watchFiles(
   }
 
   let last = await fingerprint(getFiles(), sync())
-  if (await hasChangedSince(options.readAt ?? Date.now(), [...getFiles(), ...getFolders()])) await onChange()
+  if (await hasChangedSince(readAt, [...getFiles(), ...getFolders()])) await onChange()
   while (!signal.aborted) {
     await sleep(pollMs, AbortSignal.any([signal, wake.signal]))
     if (signal.aborted) break

@@ -49,6 +49,11 @@ export const ERRORS = {
     title: 'The request headers are too large',
     outcome: 'bad_request',
   },
+  GW_REQUEST_MEDIA_TYPE: {
+    status: 415,
+    title: 'This media type is not accepted here',
+    outcome: 'bad_request',
+  },
   GW_REQUEST_TIMEOUT: { status: 408, title: 'The request did not arrive in time', outcome: 'client_timeout' },
   GW_REQUEST_EXPECT: { status: 417, title: 'This expectation cannot be met', outcome: 'bad_request' },
 
@@ -102,6 +107,12 @@ export const ERRORS = {
     title: 'Too many requests at a time',
     outcome: 'filter_refused',
   },
+
+  GW_WAF_BLOCKED: { status: 403, title: 'The request was refused', outcome: 'filter_refused' },
+  GW_WAF_ANSWER_BLOCKED: { status: 502, title: 'The answer was withheld', outcome: 'filter_refused' },
+  GW_WAF_BUSY: { status: 0, title: 'Too many requests wait for the WAF' },
+  GW_WAF_UNAVAILABLE: { status: 0, title: 'The WAF engine cannot answer' },
+  GW_WAF_LIBRARY: { status: 0, title: 'libmodsecurity or its rules are missing' },
 
   GW_UPSTREAM_UNKNOWN_SERVICE: { status: 503, title: 'The service is not known yet', outcome: 'no_service' },
   GW_UPSTREAM_NO_INSTANCE: {

@@ -22,7 +22,7 @@ export function rehearseOutbound(
   ctx: FilterContext,
   response: ResponseContext,
 ): void {
-  const copy = { ...response, headers: response.headers.clone(), transforms: [] }
+  const copy = { ...response, headers: response.headers.clone(), transforms: [], bodyChecks: [] }
   const shadow = ctx.shadows?.get(place) ?? shadowOf(ctx)
   shadow.response = copy
   try {

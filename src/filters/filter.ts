@@ -9,6 +9,7 @@ import type { Principal } from '../core/principal.ts'
 import type { RedisStore } from '../core/redis-store.ts'
 import type { IdentityProvider } from '../identity/provider.ts'
 import type { Routed } from '../routing/table.ts'
+import type { WafEngine } from '../waf/engine.ts'
 import type { FilterMetrics } from './metrics.ts'
 
 /** The upstream's answer (or the gateway's own) on its way to the client. */
@@ -19,6 +20,20 @@ export interface ResponseContext {
   isLocal: boolean
   /** Streams the body passes through, in this order; compression pushes one. Not used for bodiless answers. */
   readonly transforms: Transform[]
+  /** Who wants to see the body's beginning before the client sees anything. Not used for bodiless and local answers. */
+  readonly bodyChecks?: BodyCheck[]
+}
+
+/**
+ * The answer is withheld until `maxBytes` of its body are there, or all of it, and `judge` has spoken.
+ */
+export interface BodyCheck {
+  readonly maxBytes: number
+  /**
+   * `beginning`: as the upstream sent it, before any transform. A reply takes the answer's place: outbound filters are then
+   * run once more, for the reply. Throws when the filter itself fails.
+   */
+  judge(beginning: Buffer, isWhole: boolean): Promise<FilterReply | undefined>
 }
 
 /** One request as filters see it; pinned to the table it began with. */
@@ -143,6 +158,8 @@ export interface Shareable {
 export interface FilterResources {
   store(name: string): RedisStore
   identityProvider(name: string): IdentityProvider
+  /** The one engine of all `waf` filters, not started yet, and the folder of the Core Rule Set. */
+  waf(): { readonly engine: WafEngine; readonly crs: string }
 }
 
 /** What a filter gets from the gateway. */

@@ -18,6 +18,7 @@ import { rateLimit } from './rate-limit.ts'
 import { requestId } from './request-id.ts'
 import { securityHeaders } from './security-headers.ts'
 import { sizeLimit } from './size-limit.ts'
+import { waf } from './waf.ts'
 
 /** Every filter of the gateway; the only place where one is registered. Order = order in the documentation. */
 export const FILTERS: readonly FilterDefinition[] = [
@@ -38,6 +39,7 @@ export const FILTERS: readonly FilterDefinition[] = [
   rateLimit,
   quota,
   concurrency,
+  waf,
   compression,
 ] as readonly FilterDefinition[]
 

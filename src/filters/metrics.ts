@@ -41,6 +41,22 @@ export const FILTER_METRICS = {
     help: 'Requests that a filter concurrency did not let in.',
     labels: ['filter', 'class', 'reason'],
   },
+  sluice_waf_decisions_total: {
+    type: 'counter',
+    help: 'What the WAF said of requests and answers: pass, block, would_block, unsampled, error.',
+    labels: ['filter', 'decision'],
+  },
+  sluice_waf_hits_total: {
+    type: 'counter',
+    help: 'Rules that matched, by kind of attack.',
+    labels: ['filter', 'category'],
+  },
+  sluice_waf_queue: { type: 'gauge', help: 'Requests that wait for a WAF worker.', labels: [] },
+  sluice_waf_worker_restarts_total: {
+    type: 'counter',
+    help: 'WAF workers started again after they died or hung.',
+    labels: [],
+  },
 } as const satisfies Record<string, FilterMetric>
 
 export interface FilterMetric {

@@ -2,6 +2,7 @@ import { errorEntry, errorText, GatewayError } from '../core/errors.ts'
 import type { Chain, ChainDeps, ChainEntry } from './chain.ts'
 import { rehearseInbound, rehearseOutbound } from './dry-run.ts'
 import type {
+  BodyCheck,
   BodyNeed,
   Ending,
   FilterContext,
@@ -180,6 +181,7 @@ function outboundFrom(
       continue
     }
     const started = isTimed ? deps.clock.monotonic() : 0
+    const checks = response.bodyChecks?.length ?? 0
     let result: ReturnType<typeof outbound>
     try {
       result = outbound(ctx, response)
@@ -190,16 +192,45 @@ function outboundFrom(
       return result
         .catch((error: unknown) => failed(entry, deps, ctx, error))
         .then((reply) => {
+          guardChecks(entry, deps, ctx, response, checks)
           if (isTimed) deps.onTiming?.(entry.name, deps.clock.monotonic() - started)
           const next =
             reply === undefined ? current : replaceAnswer(entry, deps, ctx, response, reply as FilterReply)
           return outboundFrom(chain, deps, ctx, response, i - 1, next)
         })
     }
+    guardChecks(entry, deps, ctx, response, checks)
     if (isTimed) deps.onTiming?.(entry.name, deps.clock.monotonic() - started)
     if (result !== undefined) current = replaceAnswer(entry, deps, ctx, response, result as FilterReply)
   }
   return current
+}
+
+/** What a filter says of a body counts and fails as what it says of the headers. */
+function guardChecks(
+  entry: ChainEntry,
+  deps: ChainDeps,
+  ctx: FilterContext,
+  response: ResponseContext,
+  from: number,
+): void {
+  const checks = response.bodyChecks
+  if (checks === undefined) return
+  for (let i = from; i < checks.length; i++) {
+    const { maxBytes, judge } = checks[i] as BodyCheck
+    checks[i] = {
+      maxBytes,
+      async judge(beginning, isWhole) {
+        let reply: FilterReply | undefined
+        try {
+          reply = await judge(beginning, isWhole)
+        } catch (error) {
+          reply = failed(entry, deps, ctx, error)
+        }
+        return reply === undefined ? undefined : refused(entry, deps, ctx, reply)
+      },
+    }
+  }
 }
 
 /** Puts the reply in the answer's place, so that the filters still to run edit what the client really gets. */
@@ -216,6 +247,7 @@ function replaceAnswer(
   response.isLocal = true
   for (const transform of response.transforms) transform.destroy()
   response.transforms.length = 0
+  if (response.bodyChecks !== undefined) response.bodyChecks.length = 0
   for (const name of new Set(response.headers.names())) response.headers.delete(name)
   const raw = answer.headers.raw()
   for (let i = 0; i < raw.length; i += 2) response.headers.append(raw[i] as string, raw[i + 1] as string)

@@ -112,9 +112,28 @@ function secondReading(path: string): Variant | undefined {
   return { path: removeDots(read, true) }
 }
 
+/** Whoever wraps a path deeper than this finds no server that unwraps it. */
+const MAX_DECODES = 4
+/** An escaped `%` before the digits of a dot, a slash or a backslash; also more than once. */
+const DOUBLE = /%25(?:25)*(?:2[ef]|5c)/i
+
+/**
+ * A server that decodes once more than we do would climb. `%252e` in a name is no harm; a segment that becomes `..` has no
+ * other purpose.
+ */
+function climbsDecoded(path: string): boolean {
+  if (!DOUBLE.test(path)) return false
+  let text = path
+  for (let i = 0; i < MAX_DECODES && text.includes('%'); i++) {
+    text = text.replace(/%(25|2e|2f|5c)/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+    if (text.split(/[/\\]/).some((segment) => segment.split(';', 1)[0] === '..')) return true
+  }
+  return false
+}
+
 /**
  * Takes a request target apart and normalises its path once; the same bytes are matched and forwarded.
- * Accepts origin-form and absolute-form; `*` comes back as it is. Errors: GW_ROUTE_BAD_TARGET.
+ * Accepts origin-form and absolute-form; `*` comes back as it is. Errors: GW_ROUTE_BAD_TARGET, GW_ROUTE_AMBIGUOUS_PATH.
  */
 export function normaliseTarget(target: string, mergeSlashes: boolean): Target {
   if (FORBIDDEN.test(target)) return bad('the request target holds a character that must be percent-encoded')
@@ -132,6 +151,9 @@ export function normaliseTarget(target: string, mergeSlashes: boolean): Target {
   const raw = mark === -1 ? rest : rest.slice(0, mark)
   const path = normalisePath(raw, mergeSlashes)
   if (path === undefined) return bad('the path has a wrong or forbidden escape, or climbs above the root')
+  if (climbsDecoded(path)) {
+    return { kind: 'bad', code: 'GW_ROUTE_AMBIGUOUS_PATH', detail: 'decoded once more, the path climbs' }
+  }
   const variant = secondReading(path)
   return {
     kind: 'ok',

@@ -13,6 +13,9 @@ export const NO_RESOURCES: FilterResources = {
     const text = `no identity provider "${name}" in identityProviders; there are none`
     throw new GatewayError('GW_CONFIG_INVALID', text)
   },
+  waf() {
+    throw new GatewayError('GW_CONFIG_INVALID', 'there is no WAF engine here')
+  },
 }
 
 /** What filters get in tests; real time, nothing counted, files not watched. */

@@ -8,7 +8,7 @@ import { systemClock } from '../../src/core/duration.ts'
 import { createIdSource } from '../../src/core/ids.ts'
 import type { RequestRecord } from '../../src/core/record.ts'
 import { createFilterResources } from '../../src/filter-resources.ts'
-import type { FilterDefinition } from '../../src/filters/filter.ts'
+import type { FilterDefinition, FilterResources } from '../../src/filters/filter.ts'
 import type { FilterEnvironment } from '../../src/filters/instances.ts'
 import { FILTERS } from '../../src/filters/list.ts'
 import { createChains } from '../../src/filters/runner.ts'
@@ -50,6 +50,8 @@ export interface RunningProxy {
   readonly overload: Overload
   readonly tunnels: DataPath['tunnels']
   readonly certificates: Certificates | undefined
+  /** What the static configuration offers to filters. */
+  readonly resources: FilterResources
   /** One for each request that is over. */
   readonly records: RequestRecord[]
   /** Codes of what never became a request. */
@@ -164,6 +166,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     overload,
     tunnels: proxy.tunnels,
     certificates,
+    resources,
     records,
     malformed,
     warnings,

@@ -5,6 +5,7 @@ import { jwt } from '../../../src/filters/jwt.ts'
 import { runInbound } from '../../../src/filters/runner.ts'
 import type { IdentityProvider, TokenVerdict } from '../../../src/identity/provider.ts'
 import { aRouted } from '../../support/exchange.ts'
+import { NO_RESOURCES } from '../../support/filter-environment.ts'
 import { aContext, chainOf, notingDeps, use } from '../../support/filters.ts'
 
 type Says = TokenVerdict | Promise<TokenVerdict>
@@ -61,9 +62,7 @@ function setUp(options: object, mode?: 'dryRun') {
       set: () => {},
     },
     resources: {
-      store: () => {
-        throw new GatewayError('GW_CONFIG_INVALID')
-      },
+      ...NO_RESOURCES,
       identityProvider(name: string) {
         const found = PROVIDERS.find((each) => each.name === name)
         if (found === undefined) throw new GatewayError('GW_CONFIG_INVALID', `no identity provider "${name}"`)
