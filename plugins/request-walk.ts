@@ -15,6 +15,7 @@ import { ClientDeparture } from './client-departure.ts'
 import { createFilterContext, filterFindings } from './filter-context.ts'
 import { type Intake, type Listener, type ProxyDeps, prepareHeaders, recordHead, takeIn } from './intake.ts'
 import { actionAnswer, applyEdits, problemAnswer } from './local-answer.ts'
+import { canaryFinding, chooseSide, giveCookies, type Sided } from './release-side.ts'
 
 /** A request without instances to answer it may be tried again after this. s. */
 const UNKNOWN_SERVICE_RETRY_S = 2
@@ -31,6 +32,8 @@ export class RequestWalk implements ResponseSink {
   #chain: Chain = EMPTY_CHAIN
   #ctx: FilterContext | undefined
   #filterMs = 0
+  /** Which version of the service, where it has several. */
+  #sided: Sided | undefined
   /** A local answer took the place of the upstream's. */
   #isReplaced = false
   #isRecorded = false
@@ -167,12 +170,13 @@ export class RequestWalk implements ResponseSink {
       this.#refuse('GW_UPSTREAM_UNKNOWN_SERVICE', { retryAfterSeconds: UNKNOWN_SERVICE_RETRY_S })
       return
     }
+    this.#sided = chooseSide(this.#intake, routed, this.#ctx?.principal, this.#deps.newId)
     applyEdits(this.#intake.headers, requestHeaders)
     const { requestId, method, headers, clientHost, clientIp } = this.#intake
     const body = this.#body.source(maxBodyBytes)
     void forward(
       {
-        routed,
+        routed: this.#sided?.routed ?? routed,
         requestId,
         method,
         headers,
@@ -206,6 +210,7 @@ export class RequestWalk implements ResponseSink {
   }
 
   head(status: number, headers: Headers): void | Promise<void> {
+    giveCookies(this.#sided, headers)
     if (!this.#chain.hasOutbound || this.#ctx === undefined) {
       this.#answer.head(status, headers)
       this.#answer.flushSoon()
@@ -352,6 +357,7 @@ export class RequestWalk implements ResponseSink {
       upstreamMs: result?.upstreamMs,
       filterMs: this.#filterMs,
       isUpgrade: false,
+      canary: canaryFinding(this.#sided, last?.instance.key),
     })
     if (this.#ctx !== undefined) {
       const { upstreamMs, attempts } = result ?? { upstreamMs: undefined, attempts: [] }
