@@ -155,9 +155,10 @@ export function takeIn(request: ClientRequest, listener: Listener, deps: ProxyDe
 /** A client must not say what only a filter may; `x_user` is `x-user` to services that read headers as CGI does. */
 function dropOwned(headers: Headers, owned: ReadonlySet<string>): void {
   if (owned.size === 0) return
-  for (const name of new Set(headers.names())) {
-    if (owned.has(name) || (name.includes('_') && owned.has(name.replaceAll('_', '-')))) headers.delete(name)
-  }
+  const isOwned = (name: string) =>
+    owned.has(name) || (name.includes('_') && owned.has(name.replaceAll('_', '-')))
+  if (!headers.names().some(isOwned)) return
+  for (const name of new Set(headers.names())) if (isOwned(name)) headers.delete(name)
 }
 
 /**
@@ -169,6 +170,8 @@ export function prepareHeaders(intake: Intake, listener: Listener, deps: ProxyDe
   checkContentType(headers, deps.limits.contentTypes)
   cleanRequestHeaders(headers, intake.httpVersion)
   dropOwned(headers, deps.chains.ownedHeaders)
+  // A stranger must not choose its version.
+  if (!intake.isTrustedPeer && intake.table !== undefined) dropOwned(headers, intake.table.canaries.headers)
   setForwarded(headers, {
     peerIp: intake.peerIp,
     clientIp: intake.clientIp,

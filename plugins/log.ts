@@ -104,6 +104,11 @@ export function accessLine(record: RequestRecord, withQuery: boolean): string {
     line += `"instance":${quote(record.instanceKey ?? '')},"address":${quote(record.instanceAddress)},`
   }
   if (record.version !== undefined) line += `"version":${quote(record.version)},`
+  if (record.canary !== undefined) {
+    const { rule, side, wanted } = record.canary
+    line += `"canary":${quote(rule)},"side":${quote(side)},`
+    if (wanted !== undefined) line += `"side_wanted":${quote(wanted)},`
+  }
   if (record.tableVersion !== undefined) line += `"table":${record.tableVersion},`
   line += `"ms_total":${ms(record.totalMs)},`
   if (record.upstreamMs !== undefined) line += `"ms_upstream":${ms(record.upstreamMs)},`

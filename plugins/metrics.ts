@@ -2,9 +2,10 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { ErrorCode } from '../src/core/errors.ts'
 import type { PriorityClass } from '../src/core/priority-class.ts'
 import type { RequestRecord } from '../src/core/record.ts'
-import type { OverloadView, ServiceView, TablesView, TopologyView } from '../src/core/views.ts'
+import type { CanaryView, OverloadView, ServiceView, TablesView, TopologyView } from '../src/core/views.ts'
 import { FILTER_METRICS, type FilterMetric, type FilterMetrics } from '../src/filters/metrics.ts'
 import type { FilterVerdict } from '../src/filters/runner.ts'
+import { CanaryMetrics } from './canary-metrics.ts'
 import { RequestMetrics } from './request-metrics.ts'
 
 export interface MetricsDeps {
@@ -13,6 +14,8 @@ export interface MetricsDeps {
   readonly version: string
   topology(): TopologyView
   tables(): TablesView
+  /** Of the table in force. */
+  canaries(): readonly CanaryView[]
   tunnels(): number
   overload(): OverloadView
   /** Open client connections by listener. */
@@ -27,6 +30,7 @@ export interface MetricsDeps {
 export class Metrics {
   readonly #registry = new Registry()
   readonly #requests: RequestMetrics
+  readonly #canaries = new CanaryMetrics()
   /** What filters count by themselves. */
   readonly filters: FilterMetrics
   readonly #deps: MetricsDeps
@@ -48,6 +52,7 @@ export class Metrics {
     const registers = [this.#registry]
     this.#requests = new RequestMetrics(deps.maxSeries)
     this.#requests.registerIn(this.#registry)
+    this.#canaries.registerIn(this.#registry, () => deps.canaries())
     const counter = (name: string, help: string, labelNames: string[]) =>
       new Counter({ name, help, labelNames, registers })
     this.#reloads = counter('sluice_config_reloads_total', 'Reloads of the configuration by result.', [
@@ -119,6 +124,7 @@ export class Metrics {
   /** Counts one request that is over. */
   record(record: RequestRecord): void {
     this.#requests.record(record)
+    this.#canaries.record(record)
   }
 
   reloaded(result: 'applied' | 'unchanged' | 'rejected'): void {
@@ -147,9 +153,10 @@ export class Metrics {
     this.#ejections.labels(service, kind).inc()
   }
 
-  /** Drops the series of routes that are no more. */
-  keepOnly(routes: { has(name: string): boolean }): void {
+  /** Drops the series of routes and canary rules that are no more. */
+  keepOnly(routes: { has(name: string): boolean }, canaries: ReadonlySet<string>): void {
     this.#requests.keepOnly(routes)
+    this.#canaries.keepOnly(canaries)
   }
 
   /** The Prometheus text format. */

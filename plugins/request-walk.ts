@@ -21,6 +21,7 @@ import { ClientDeparture } from './client-departure.ts'
 import { createFilterContext, filterFindings } from './filter-context.ts'
 import { type Intake, type Listener, type ProxyDeps, prepareHeaders, recordHead, takeIn } from './intake.ts'
 import { actionAnswer, applyEdits, problemAnswer } from './local-answer.ts'
+import { canaryFinding, chooseSide, giveCookies, type Sided } from './release-side.ts'
 import { WithheldAnswer } from './withheld-answer.ts'
 
 /** A request without instances to answer it may be tried again after this. s. */
@@ -42,6 +43,8 @@ export class RequestWalk implements ResponseSink {
   #withheld: WithheldAnswer | undefined
   /** What comes behind a withheld body. */
   #withheldEnd: { readonly trailers: Headers | undefined } | undefined
+  /** Which version of the service, where it has several. */
+  #sided: Sided | undefined
   /** A local answer took the place of the upstream's. */
   #isReplaced = false
   #isRecorded = false
@@ -178,12 +181,13 @@ export class RequestWalk implements ResponseSink {
       this.#refuse('GW_UPSTREAM_UNKNOWN_SERVICE', { retryAfterSeconds: UNKNOWN_SERVICE_RETRY_S })
       return
     }
+    this.#sided = chooseSide(this.#intake, routed, this.#ctx?.principal, this.#deps.newId)
     applyEdits(this.#intake.headers, requestHeaders)
     const { requestId, method, headers, clientHost, clientIp } = this.#intake
     const body = this.#body.source(maxBodyBytes)
     void forward(
       {
-        routed,
+        routed: this.#sided?.routed ?? routed,
         requestId,
         method,
         headers,
@@ -236,6 +240,7 @@ export class RequestWalk implements ResponseSink {
   }
 
   head(status: number, headers: Headers): void | Promise<void> {
+    giveCookies(this.#sided, headers)
     if (!this.#chain.hasOutbound || this.#ctx === undefined) {
       this.#answer.head(status, headers)
       this.#answer.flushSoon()
@@ -419,6 +424,7 @@ export class RequestWalk implements ResponseSink {
       upstreamMs: result?.upstreamMs,
       filterMs: this.#filterMs,
       isUpgrade: false,
+      canary: canaryFinding(this.#sided, last?.instance.key),
     })
     if (this.#ctx !== undefined) {
       const { upstreamMs, attempts } = result ?? { upstreamMs: undefined, attempts: [] }

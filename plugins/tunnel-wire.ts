@@ -33,10 +33,18 @@ export function headText(status: number, text: string, fields: readonly string[]
   return `${head}\r\n`
 }
 
-/** The instance's answer as it came; an ordinary one loses its framing, which the client's node parser undid. */
-export function rawHead(status: number, text: string, { response, socket }: UpgradeAnswer): string {
-  if (socket !== undefined) return headText(status, text, response.rawHeaders)
-  const fields: string[] = []
+/**
+ * The instance's answer as it came, with our `cookies`; an ordinary one loses its framing, which the client's node parser
+ * undid.
+ */
+export function rawHead(
+  status: number,
+  text: string,
+  { response, socket }: UpgradeAnswer,
+  cookies: readonly string[] = [],
+): string {
+  const fields = cookies.flatMap((cookie) => ['Set-Cookie', cookie])
+  if (socket !== undefined) return headText(status, text, [...response.rawHeaders, ...fields])
   for (let i = 0; i < response.rawHeaders.length; i += 2) {
     const name = response.rawHeaders[i] as string
     if (/^(connection|keep-alive|transfer-encoding|upgrade)$/i.test(name)) continue

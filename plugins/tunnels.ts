@@ -14,6 +14,7 @@ import type { Routed } from '../src/routing/table.ts'
 import { createFilterContext, filterFindings } from './filter-context.ts'
 import { type Intake, type Listener, type ProxyDeps, prepareHeaders, recordHead, takeIn } from './intake.ts'
 import { actionAnswer, applyEdits, problemAnswer } from './local-answer.ts'
+import { canaryFinding, chooseSide, type Sided } from './release-side.ts'
 import { endSoon, headText, limitIdle, onHangUp, rawHead } from './tunnel-wire.ts'
 
 /** An upgrade that nobody can answer now may be tried again after this. s. */
@@ -24,6 +25,8 @@ interface Passage {
   readonly intake: Intake
   /** Once it comes to filters. */
   filtered?: { readonly chain: Chain; readonly ctx: FilterContext }
+  /** Once its version is decided. */
+  sided?: Sided | undefined
 }
 
 /** WebSockets and other upgrades: filters, pick, connect, the instance's answer unchanged, bytes both ways. */
@@ -113,10 +116,11 @@ export class Tunnels {
       this.#refuse(passage, socket, 'GW_UPSTREAM_UNKNOWN_SERVICE')
       return
     }
+    passage.sided = chooseSide(intake, routed, passage.filtered?.ctx.principal, this.#deps.newId)
     applyEdits(headers, requestHeaders)
     const { method, clientHost, clientIp } = intake
     const result = await openUpgrade(
-      { routed, method, headers, protocol, clientHost, clientIp, signal },
+      { routed: passage.sided?.routed ?? routed, method, headers, protocol, clientHost, clientIp, signal },
       this.#deps.upstreams,
       this.#deps.clock,
     )
@@ -185,7 +189,8 @@ export class Tunnels {
       tunnel.destroy()
       return
     }
-    client.write(rawHead(response.statusCode ?? 0, response.statusMessage ?? '', answer), 'latin1')
+    const cookies = passage.sided?.decision.cookies ?? []
+    client.write(rawHead(response.statusCode ?? 0, response.statusMessage ?? '', answer, cookies), 'latin1')
     client.on('close', () => {
       upstream?.destroy()
       response.destroy()
@@ -323,6 +328,7 @@ export class Tunnels {
       upstreamMs: last?.ms,
       filterMs: 0,
       isUpgrade: true,
+      canary: canaryFinding(passage.sided, last?.instance.key),
     })
     this.#end(passage, status, outcome, result)
   }

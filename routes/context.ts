@@ -1,6 +1,7 @@
 import type {} from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
 import type {
+  CanaryView,
   DrainView,
   GatewayEvent,
   HealthVerdict,
@@ -18,6 +19,10 @@ export interface ExplainRequest {
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
   readonly clientIp: string
+  /** As if an identity filter had found them; `sub` is who it is. */
+  readonly claims?: Readonly<Record<string, unknown>>
+  /** As if it came from a trusted proxy. */
+  readonly trusted?: boolean
 }
 
 /** Status and body as Consul's agent answers. */
@@ -41,6 +46,7 @@ export interface AdminContext {
   readonly version: string
   readiness(): ReadinessView
   routes(): readonly RouteView[]
+  canaries(): readonly CanaryView[]
   services(): readonly ServiceView[]
   topology(): TopologyView
   /** `instance`: how one of the service is named; undefined = the service as a whole. */

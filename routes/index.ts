@@ -1,4 +1,5 @@
 import { agentRoutes } from './agent.ts'
+import { canaryRoutes } from './canaries.ts'
 import type { AdminRoutes } from './context.ts'
 import { eventRoutes } from './events.ts'
 import { healthRoutes } from './health.ts'
@@ -12,6 +13,7 @@ import { tableRoutes } from './tables.ts'
 export const ADMIN_ROUTES: readonly AdminRoutes[] = [
   healthRoutes,
   routingRoutes,
+  canaryRoutes,
   tableRoutes,
   questionRoutes,
   instanceRoutes,

@@ -7,7 +7,7 @@ export const questionRoutes: AdminRoutes = (app) => {
     {
       schema: {
         tags: ['questions'],
-        summary: 'Which route a request takes, why, and to which instances it may go',
+        summary: 'Which route and version a request takes, why, and to which instances it may go',
         body: {
           type: 'object',
           additionalProperties: false,
@@ -17,6 +17,11 @@ export const questionRoutes: AdminRoutes = (app) => {
             url: { type: 'string', minLength: 1, maxLength: 16384 },
             headers: { type: 'object', additionalProperties: { type: 'string' }, default: {} },
             clientIp: { type: 'string', maxLength: 64, default: '127.0.0.1' },
+            claims: {
+              type: 'object',
+              description: 'Claims of the client, as if an identity filter had found them; sub is who it is.',
+            },
+            trusted: { type: 'boolean', description: 'As if it came from a trusted proxy.', default: false },
           },
         },
       },
@@ -27,6 +32,8 @@ export const questionRoutes: AdminRoutes = (app) => {
         url: body.url,
         headers: body.headers ?? {},
         clientIp: body.clientIp ?? '127.0.0.1',
+        trusted: body.trusted ?? false,
+        ...(body.claims === undefined ? {} : { claims: body.claims }),
       }),
   )
 
@@ -37,7 +44,7 @@ export const questionRoutes: AdminRoutes = (app) => {
         tags: ['questions'],
         summary: 'Check a configuration without taking it',
         description:
-          'files: contents by name relative to the folder of sluice.yaml (sluice.yaml, routes.d/x.yaml). ' +
+          'files: contents by name relative to the folder of sluice.yaml (sluice.yaml, routes.d/x.yaml, canary.d/x.yaml). ' +
           'What is not named is taken from disk; without files the configuration on disk is checked.',
         body: {
           type: ['object', 'null'],

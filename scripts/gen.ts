@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
+import { canaryFile, canaryShape } from '../src/config/canaries.ts'
 import { mainFile, routesFile } from '../src/config/schema.ts'
 import { FILTERS } from '../src/filters/list.ts'
 import { PLAN_SCHEMA } from '../src/rollcheck/plan.ts'
@@ -22,12 +23,19 @@ const filters = FILTERS.map(({ name, summary, options }) => ({
   summary,
   options: z.toJSONSchema(options, { io: 'input', target: 'draft-7', unrepresentable: 'any' }) as JsonSchema,
 }))
-const dynamicKeys = new Set([...Object.keys(routesFile.shape), 'defaults', 'hostFallback', 'mergeSlashes'])
+const dynamicKeys = new Set([
+  ...Object.keys(routesFile.shape),
+  ...Object.keys(canaryShape),
+  'defaults',
+  'hostFallback',
+  'mergeSlashes',
+])
 
 const json = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}\n`
 const files: Readonly<Record<string, string>> = {
   'schema/sluice.schema.json': json(main),
   'schema/routes.schema.json': json(routes),
+  'schema/canary.schema.json': json(inputSchema(canaryFile, 'Sluice canary rules')),
   'schema/rollcheck.schema.json': json(inputSchema(PLAN_SCHEMA, 'Sluice rollcheck plan')),
   'schema/openapi.json': json(await openapiDocument(version)),
   'docs/config.md': configPage(main, filters, dynamicKeys),

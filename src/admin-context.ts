@@ -5,10 +5,12 @@ import type { Overload } from '../plugins/overload.ts'
 import type { AdminContext } from '../routes/context.ts'
 import { ConfigError, type ConfigProblem, type LoadedConfig } from './config/load.ts'
 import type { ControlPlane } from './control.ts'
+import type { CanaryStates } from './core/canary.ts'
 import { errorText, GatewayError } from './core/errors.ts'
 import type { RouteSpec } from './core/route.ts'
 import type { GatewayState, RegistryView, TablesView, TopologyView } from './core/views.ts'
 import type { DrainControl } from './drain-control.ts'
+import { viewCanaries } from './health/canaries.ts'
 import { readiness } from './health/readiness.ts'
 import { viewRoute, viewServices, viewTopology } from './health/topology.ts'
 import { judgeHealth } from './health/verdict.ts'
@@ -45,6 +47,8 @@ export interface AdminParts {
   /** Reads the configuration, with these texts in the place of files. */
   loadConfig(overlay?: ReadonlyMap<string, string>): Promise<LoadedConfig>
   validateFilters(spec: RouteSpec): void
+  /** What canary rules are doing now; absent = what their files say. */
+  canaryStates?(): CanaryStates
 }
 
 const lintOf = new WeakMap<Table, readonly string[]>()
@@ -100,10 +104,10 @@ function overlayOf(parts: AdminParts, files: Readonly<Record<string, string>>): 
   return new Map(
     Object.entries(files).map(([name, text]) => {
       if (name === 'sluice.yaml') return [parts.configFile, text]
-      if (/^routes\.d\/[^/.][^/]*\.ya?ml$/.test(name)) return [join(folder, name), text]
+      if (/^(?:routes|canary)\.d\/[^/.][^/]*\.ya?ml$/.test(name)) return [join(folder, name), text]
       throw new GatewayError(
         'GW_ADMIN_BAD_REQUEST',
-        `files: "${name}" is not read by the gateway: write sluice.yaml or routes.d/<name>.yaml`,
+        `files: "${name}" is not read by the gateway: write sluice.yaml, routes.d/<name>.yaml or canary.d/<name>.yaml`,
       )
     }),
   )
@@ -129,6 +133,7 @@ async function validate(parts: AdminParts, files: Readonly<Record<string, string
       config: dynamic,
       declared,
       registry: parts.reducer.state(),
+      canaryStates: parts.canaryStates?.() ?? new Map(),
       version: 0,
       cause: 'validate',
       now: Date.now(),
@@ -164,7 +169,11 @@ export function createAdminContext(parts: AdminParts): AdminContext {
         needsRestart: parts.needsRestart(),
         overload: parts.overload.view,
       }),
-    routes: () => [...(store.current()?.routes.values() ?? [])].map(({ spec }) => viewRoute(spec)),
+    routes() {
+      const table = store.current()
+      return [...(table?.routes.values() ?? [])].map(({ spec }) => viewRoute(spec, table))
+    },
+    canaries: () => viewCanaries(store.current()),
     services: () =>
       viewServices({
         table: store.current(),
@@ -196,7 +205,12 @@ export function createAdminContext(parts: AdminParts): AdminContext {
             `ejected for another ${Math.ceil(ejectedForMs / 1000)} s: refused ${failures} connections`,
           ]),
       )
-      return explain(shapeOf(request, Math.random()), table, ({ key }) => ejected.get(key))
+      const { claims, trusted } = request
+      return explain(shapeOf(request, Math.random()), table, {
+        live: ({ key }) => ejected.get(key),
+        isTrustedPeer: trusted === true,
+        ...(claims === undefined ? {} : { claims }),
+      })
     },
     validate: (files) => validate(parts, files),
     async reload() {

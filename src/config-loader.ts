@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import { readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ConfigError, type LoadedConfig, loadConfig } from './config/load.ts'
-import type { ListName, LoaderAnswer, LoaderRequest } from './config-reader.ts'
+import type { ListEntry, ListName, LoaderAnswer, LoaderRequest } from './config-reader.ts'
+import type { ReleaseRule } from './core/canary.ts'
 import { errorText, GatewayError } from './core/errors.ts'
 import { identityOf } from './core/identity.ts'
 import type { RouteSpec, ServicePolicy } from './core/route.ts'
@@ -33,9 +34,10 @@ export class ConfigLoader {
   #idleTimer: NodeJS.Timeout | undefined
   #queue: Promise<unknown> = Promise.resolve()
   /** Of the last load, by identity. */
-  #known: Record<ListName, Map<string, RouteSpec | ServicePolicy>> = {
+  #known: Record<ListName, Map<string, ListEntry>> = {
     routes: new Map(),
     services: new Map(),
+    canaries: new Map(),
   }
 
   constructor(options: ConfigLoaderOptions) {
@@ -48,10 +50,11 @@ export class ConfigLoader {
    */
   async loadFirst(): Promise<LoadedConfig> {
     const config = (await isSmall(this.#options.path)) ? await this.#loadHere() : await this.load()
-    const { routes, services } = config.dynamic
+    const { routes, services, canaries = [] } = config.dynamic
     this.#known = {
       routes: new Map(routes.map((spec) => [identityOf(spec), spec])),
       services: new Map(services.map((policy) => [identityOf(policy), policy])),
+      canaries: new Map(canaries.map((rule) => [identityOf(rule), rule])),
     }
     return config
   }
@@ -73,7 +76,8 @@ export class ConfigLoader {
       const { config, ids } = loaded
       const routes = await this.#collect<RouteSpec>('routes', ids.routes)
       const services = await this.#collect<ServicePolicy>('services', ids.services)
-      return { ...config, dynamic: { ...config.dynamic, routes, services } }
+      const canaries = await this.#collect<ReleaseRule>('canaries', ids.canaries)
+      return { ...config, dynamic: { ...config.dynamic, routes, services, canaries } }
     } catch (thrown) {
       if (!(thrown instanceof GatewayError) || thrown.code !== 'GW_INTERNAL_STATE') throw thrown
       log.warn({ err: errorText(thrown) }, 'the reading process failed: the configuration is read here')
@@ -92,7 +96,7 @@ export class ConfigLoader {
   }
 
   /** Entries that are known already stay the same objects; only the others come over, in portions. */
-  async #collect<T extends RouteSpec | ServicePolicy>(list: ListName, ids: readonly string[]): Promise<T[]> {
+  async #collect<T extends ListEntry>(list: ListName, ids: readonly string[]): Promise<T[]> {
     const known = this.#known[list] as Map<string, T>
     const missing: number[] = []
     ids.forEach((id, i) => {
@@ -171,16 +175,20 @@ export class ConfigLoader {
 
 const outOfTurn = (): GatewayError => new GatewayError('GW_INTERNAL_STATE', 'the loader answered out of turn')
 
-/** By the size of sluice.yaml and routes.d; what cannot be read counts as small: the load itself says what is wrong. */
+/** By the size of sluice.yaml, routes.d and canary.d; what cannot be read counts as small: the load itself says what is wrong. */
 async function isSmall(path: string): Promise<boolean> {
   let bytes = 0
   try {
     const main = (await stat(path)).isDirectory() ? join(path, 'sluice.yaml') : path
     bytes += (await stat(main)).size
-    const folder = join(dirname(main), 'routes.d')
-    for (const name of await readdir(folder)) bytes += (await stat(join(folder, name))).size
+    for (const beside of ['routes.d', 'canary.d']) {
+      const folder = join(dirname(main), beside)
+      // None is the usual case.
+      const names = await readdir(folder).catch(() => [])
+      for (const name of names) bytes += (await stat(join(folder, name))).size
+    }
   } catch {
-    // No routes.d is the usual case.
+    // The load itself says what is wrong.
   }
   return bytes < SMALL_BYTES
 }

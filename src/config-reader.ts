@@ -5,12 +5,13 @@ import {
   type LoadedConfig,
   loadConfig,
 } from './config/load.ts'
+import type { ReleaseRule } from './core/canary.ts'
 import { type ErrorCode, errorText, GatewayError } from './core/errors.ts'
 import { identityOf } from './core/identity.ts'
 import type { RouteSpec, ServicePolicy } from './core/route.ts'
 import { filterSchemas } from './filters/list.ts'
 
-/** What the loader asks: a load, then those routes and services that it does not have yet. */
+/** What the loader asks: a load, then those entries of the lists that it does not have yet. */
 export type LoaderRequest =
   | {
       readonly kind: 'load'
@@ -20,8 +21,10 @@ export type LoaderRequest =
     }
   | { readonly kind: 'take'; readonly list: ListName; readonly indexes: readonly number[] }
 
-/** The long lists of a configuration. */
-export type ListName = 'routes' | 'services'
+/** The long lists of a configuration; a canary rule may hold a long list of users. */
+export type ListName = 'routes' | 'services' | 'canaries'
+
+export type ListEntry = RouteSpec | ServicePolicy | ReleaseRule
 
 /** What it is told. `ids`: `identityOf` each entry, in order; the lists of `config` itself are empty. */
 export type LoaderAnswer =
@@ -30,7 +33,7 @@ export type LoaderAnswer =
       readonly config: LoadedConfig
       readonly ids: Readonly<Record<ListName, readonly string[]>>
     }
-  | { readonly kind: 'taken'; readonly items: readonly (RouteSpec | ServicePolicy)[] }
+  | { readonly kind: 'taken'; readonly items: readonly ListEntry[] }
   | {
       readonly kind: 'failed'
       readonly code: ErrorCode
@@ -40,7 +43,7 @@ export type LoaderAnswer =
 
 /** This process lives only while there are edits; what it parsed serves the next one. */
 const cache = new Map<string, CachedFile>()
-let lists: Record<ListName, readonly (RouteSpec | ServicePolicy)[]> = { routes: [], services: [] }
+let lists: Record<ListName, readonly ListEntry[]> = { routes: [], services: [], canaries: [] }
 
 async function load({ path, env, overlay }: LoaderRequest & { kind: 'load' }): Promise<LoaderAnswer> {
   const config = await loadConfig({
@@ -50,12 +53,16 @@ async function load({ path, env, overlay }: LoaderRequest & { kind: 'load' }): P
     cache,
     ...(overlay === undefined ? {} : { overlay }),
   })
-  const { routes, services } = config.dynamic
-  lists = { routes, services }
+  const { routes, services, canaries = [] } = config.dynamic
+  lists = { routes, services, canaries }
   return {
     kind: 'loaded',
-    config: { ...config, dynamic: { ...config.dynamic, routes: [], services: [] } },
-    ids: { routes: routes.map(identityOf), services: services.map(identityOf) },
+    config: { ...config, dynamic: { ...config.dynamic, routes: [], services: [], canaries: [] } },
+    ids: {
+      routes: routes.map(identityOf),
+      services: services.map(identityOf),
+      canaries: canaries.map(identityOf),
+    },
   }
 }
 
@@ -63,7 +70,7 @@ async function answer(request: LoaderRequest): Promise<LoaderAnswer> {
   try {
     if (request.kind === 'load') return await load(request)
     const list = lists[request.list]
-    return { kind: 'taken', items: request.indexes.map((i) => list[i] as RouteSpec | ServicePolicy) }
+    return { kind: 'taken', items: request.indexes.map((i) => list[i] as ListEntry) }
   } catch (thrown) {
     const code = thrown instanceof GatewayError ? thrown.code : 'GW_INTERNAL_STATE'
     const problems = thrown instanceof ConfigError ? thrown.problems : undefined

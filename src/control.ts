@@ -1,4 +1,5 @@
 import type { ConfigError, LoadedConfig } from './config/load.ts'
+import type { CanaryStates } from './core/canary.ts'
 import { type Clock, sleep } from './core/duration.ts'
 import { errorText, GatewayError } from './core/errors.ts'
 import type { DynamicConfig, RouteSpec } from './core/route.ts'
@@ -21,6 +22,8 @@ export interface ControlDeps {
   registryState(): RegistryState
   /** Reason by instance key: what was drained through this gateway. */
   drains?(): ReadonlyMap<string, string>
+  /** What canary rules and lanes are doing now; after a change `changed` asks for a table. Default: as the files say. */
+  canaryStates?(): CanaryStates
   declaredRoutes(state: RegistryState): { routes: readonly RouteSpec[]; problems: readonly string[] }
   /** Throws when a filter's options are wrong. */
   validateFilters(spec: RouteSpec): void
@@ -142,7 +145,7 @@ export class ControlPlane {
     }
   }
 
-  /** Brings back the routes and services of an earlier version; instances stay as the registries say now. */
+  /** Brings back the routes, services and canary rules of an earlier version; instances stay as the registries say now. */
   async rollback(version: number): Promise<Table> {
     const config = this.#configs.get(version)
     if (config === undefined) {
@@ -200,6 +203,7 @@ export class ControlPlane {
         version: this.#version + 1,
         cause: pending.cause,
         drains: this.#deps.drains?.() ?? new Map(),
+        canaryStates: this.#deps.canaryStates?.() ?? new Map(),
         now: clock.now(),
         ...(previous === undefined ? {} : { previous }),
       })

@@ -18,6 +18,7 @@ import { createFilterResources, type ResourceSet } from './filter-resources.ts'
 import { FILTERS } from './filters/list.ts'
 import type { FilterMetrics } from './filters/metrics.ts'
 import { type Chains, createChains } from './filters/runner.ts'
+import { viewCanaries } from './health/canaries.ts'
 import { publishInstanceEvents } from './instance-events.ts'
 import { Listeners } from './listeners.ts'
 import { createProviders } from './providers.ts'
@@ -86,7 +87,8 @@ function announce({ store, upstreams, events, logs, metrics }: Parts): void {
     logs.log.info({ table: version, cause, routes: table.routes.size }, 'table in force')
     for (const change of changes) logs.log.info({ table: version }, change)
     events.publish('table', { version, cause, changes })
-    metrics.keepOnly(table.routes)
+    const { lanes, rules } = table.canaries
+    metrics.keepOnly(table.routes, new Set([...lanes, ...rules].map(({ rule }) => rule.spec.name)))
   })
   upstreams.subscribe((event) => {
     events.publish('ejection', { ...event })
@@ -213,6 +215,7 @@ export function createParts(options: GatewayOptions): Parts {
     version: options.version,
     topology: () => topologyOf(parts),
     tables: () => tablesOf(parts),
+    canaries: () => viewCanaries(store.current()),
     tunnels: () => dataPath.tunnels.size,
     overload: () => overload.view,
     connections: () => listeners.connections(),

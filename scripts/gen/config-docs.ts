@@ -81,7 +81,8 @@ export function configPage(
 <!-- Generated from src/config/schema.ts and the filters by \`npm run gen\`: edit there. -->
 
 \`sluice.yaml\` has a static part, read at start, and a dynamic one, taken over within a blink when a file is saved.
-\`routes.d/*.yaml\` beside it may hold \`routes\`, \`services\` and \`filters\`, too. Unknown keys are refused.
+\`routes.d/*.yaml\` beside it may hold \`routes\`, \`services\` and \`filters\`, too, and \`canary.d/*.yaml\` \`canaries\` and
+\`lanes\`. Unknown keys are refused.
 \`sluice check\` names every mistake with file, line, column and the fix; \`sluice schema\` prints the JSON schema for
 editors.
 

@@ -60,14 +60,19 @@ function lintProblems(table: Table, hasRegistry: boolean): ConfigProblem[] {
       file,
       line: Number(line),
       column: Number(column),
-      path: `routes ${finding.routes.join(', ')}`,
+      path: `${finding.code.startsWith('canary-') ? 'canaries' : 'routes'} ${finding.routes.join(', ')}`,
       severity: 'warning',
       code: finding.code,
       message: finding.message,
-      fix: 'give one of them a more specific match or a priority, or delete it',
+      fix: finding.fix ?? 'give one of them a more specific match or a priority, or delete it',
     })
   }
   return problems
+}
+
+function rulesText({ canaries: { rules, lanes } }: Table): string {
+  const canaries = rules.length === 0 ? '' : `, ${rules.length} canary rules`
+  return lanes.length === 0 ? canaries : `${canaries}, ${lanes.length} lanes`
 }
 
 /** Loads, compiles and lints. Throws GatewayError GW_CONFIG_UNREADABLE when there is no such file. */
@@ -81,7 +86,7 @@ async function findProblems(
     const hasRegistry = Object.keys(loaded.static.registries).length > 0
     return {
       problems: [...loaded.warnings, ...lintProblems(table, hasRegistry)],
-      summary: `${loaded.files.length} files, ${table.routes.size} routes, ${table.services.size} services`,
+      summary: `${loaded.files.length} files, ${table.routes.size} routes, ${table.services.size} services${rulesText(table)}`,
     }
   } catch (thrown) {
     if (thrown instanceof ConfigError) return { problems: [...thrown.problems], summary: 'not valid' }

@@ -12,6 +12,9 @@ export interface ExplainOptions {
   /** `name: value`. */
   readonly header: readonly string[]
   readonly ip: string
+  /** `name=value`. */
+  readonly claim: readonly string[]
+  readonly trusted?: true
   /** Explain by these files; absent = ask the running gateway. */
   readonly config?: string
   readonly admin: string
@@ -21,7 +24,23 @@ export interface ExplainOptions {
 
 const TIMEOUT_MS = 5000
 
-function written({ method, url, header, ip }: ExplainOptions): WrittenRequest {
+/** A request, and who sends it. */
+interface Asked extends WrittenRequest {
+  readonly claims?: Readonly<Record<string, string>>
+  readonly trusted: boolean
+}
+
+function claimsOf(lines: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    lines.map((line) => {
+      const equals = line.indexOf('=')
+      if (equals < 1) throw new GatewayError('GW_CLI_MISUSE', `--claim "${line}": write "name=value"`)
+      return [line.slice(0, equals), line.slice(equals + 1)]
+    }),
+  )
+}
+
+function written({ method, url, header, ip, claim, trusted }: ExplainOptions): Asked {
   const headers: Record<string, string> = {}
   for (const line of header) {
     const colon = line.indexOf(':')
@@ -32,15 +51,26 @@ function written({ method, url, header, ip }: ExplainOptions): WrittenRequest {
     const value = line.slice(colon + 1).trim()
     headers[name] = headers[name] === undefined ? value : `${headers[name]}, ${value}`
   }
-  return { method: method.toUpperCase(), url, headers, clientIp: ip }
+  return {
+    method: method.toUpperCase(),
+    url,
+    headers,
+    clientIp: ip,
+    trusted: trusted === true,
+    ...(claim.length === 0 ? {} : { claims: claimsOf(claim) }),
+  }
 }
 
-async function offline(config: string, request: WrittenRequest, terminal: Terminal): Promise<Explanation> {
+async function offline(config: string, request: Asked, terminal: Terminal): Promise<Explanation> {
   const loaded = await loadConfig({ path: config, env: terminal.env, filterSchemas: filterSchemas() })
-  return explainRequest(shapeOf(request, Math.random()), await compileOffline(loaded))
+  const { claims, trusted } = request
+  return explainRequest(shapeOf(request, Math.random()), await compileOffline(loaded), {
+    isTrustedPeer: trusted,
+    ...(claims === undefined ? {} : { claims }),
+  })
 }
 
-async function online(options: ExplainOptions, request: WrittenRequest): Promise<Explanation> {
+async function online(options: ExplainOptions, request: Asked): Promise<Explanation> {
   const headers = {
     'content-type': 'application/json',
     ...(options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }),
@@ -77,6 +107,11 @@ function format(answer: Explanation): string {
   add('filters', answer.filters?.map(({ name }) => name).join(', '))
   add('service', answer.service === undefined ? undefined : `${answer.service} (${answer.serviceSource})`)
   add('upstream', answer.upstreamTarget)
+  const { canary } = answer
+  if (canary?.side !== undefined)
+    add('side', `${canary.side}${canary.rule === undefined ? '' : ` (${canary.rule})`}`)
+  for (const step of canary?.steps ?? []) add('', step)
+  for (const [name, value] of Object.entries(canary?.headers ?? {})) add('sends', `${name}: ${value}`)
   for (const { address, eligible, reason, version } of answer.instances ?? []) {
     add(eligible ? 'instance' : 'not', `${address}${version === undefined ? '' : ` ${version}`}: ${reason}`)
   }

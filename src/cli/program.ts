@@ -46,7 +46,7 @@ function defineVerbs(program: Command, terminal: Terminal, done: (code: ExitCode
 
   program
     .command('explain')
-    .description('say which route a request takes and why, and to which instances it may go')
+    .description('say which route and version a request takes and why, and to which instances it may go')
     .argument('<method>', 'GET, POST …')
     .argument('<url>', 'http://shop.example.com/api/x')
     .option(
@@ -56,6 +56,13 @@ function defineVerbs(program: Command, terminal: Terminal, done: (code: ExitCode
       [],
     )
     .option('--ip <address>', 'the client address', '127.0.0.1')
+    .option(
+      '--claim <name=value>',
+      'a claim of the client, as if an identity filter had found it (sub = who it is); repeatable',
+      (v: string, all: string[]) => [...all, v],
+      [],
+    )
+    .option('--trusted', 'as if it came from a trusted proxy')
     .option('-c, --config <path>', 'explain by these files instead of asking the running gateway')
     .addOption(
       new Option('--admin <url>', 'admin address of the running gateway')
@@ -96,9 +103,12 @@ function defineVerbs(program: Command, terminal: Terminal, done: (code: ExitCode
     .command('schema')
     .description('print the JSON schema of the configuration, for editors')
     .option('--routes', 'the schema of routes.d/*.yaml instead')
+    .option('--canary', 'the schema of canary.d/*.yaml instead')
     .option('--out <file>', 'write to this file')
     .option('--json', 'no effect: the schema is JSON')
-    .action(async (options: { routes?: true; out?: string }) => done(await schema(options, terminal)))
+    .action(async (options: { routes?: true; canary?: true; out?: string }) =>
+      done(await schema(options, terminal)),
+    )
 }
 
 const repeated = (value: string, all: readonly string[]) => [...all, value]

@@ -2,12 +2,13 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ExitCode, Terminal } from './terminal.ts'
 
-/** `sluice schema`: the JSON schema of sluice.yaml or of routes.d/*.yaml, to standard output or a file. */
+/** `sluice schema`: the JSON schema of sluice.yaml, of routes.d/*.yaml or of canary.d/*.yaml, to standard output or a file. */
 export async function schema(
-  options: { routes?: true; out?: string },
+  options: { routes?: true; canary?: true; out?: string },
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const name = options.routes === true ? 'routes.schema.json' : 'sluice.schema.json'
+  const kind = options.canary === true ? 'canary' : options.routes === true ? 'routes' : 'sluice'
+  const name = `${kind}.schema.json`
   const text = await readFile(join(import.meta.dirname, '../../schema', name), 'utf8')
   if (options.out === undefined) terminal.out(text.trimEnd())
   else await writeFile(options.out, text)

@@ -234,6 +234,12 @@ export class ConfigDocument {
         )
   }
 
+  /** A plain value as it stands in the file: 2.0 is another version than 2. */
+  #written(path: Path): string | undefined {
+    const node = this.#document.getIn(path, true)
+    return isScalar(node) && typeof node.source === 'string' ? node.source : undefined
+  }
+
   #wrongType(issue: z.core.$ZodIssueInvalidType, path: Path): ConfigProblem {
     const got = typeName(issue.input)
     if (issue.input === undefined) {
@@ -242,7 +248,7 @@ export class ConfigDocument {
     }
     const fix =
       issue.expected === 'string' && (got === 'number' || got === 'boolean')
-        ? `quote it: "${String(issue.input)}"`
+        ? `quote it: "${this.#written(path) ?? String(issue.input)}"`
         : `write a ${issue.expected} here`
     return this.problem(path, `a ${got} stands where a ${issue.expected} is expected`, fix)
   }

@@ -4,6 +4,8 @@ import { basename, dirname, join, resolve } from 'node:path'
 import type { z } from 'zod'
 import { errorText, GatewayError } from '../core/errors.ts'
 import type { DynamicConfig, FilterSpec, RouteSpec, ServicePolicy } from '../core/route.ts'
+import { type CanaryFile, canaryFile } from './canaries.ts'
+import { type CanaryPart, collectCanaries } from './canary-load.ts'
 import { anonymousService, toFilter, toPolicy, toRoute } from './convert.ts'
 import { ConfigDocument } from './document.ts'
 import { absolutePaths } from './filter-paths.ts'
@@ -80,8 +82,9 @@ async function readDocument(
   return { document: new ConfigDocument(file, text, env), text }
 }
 
-async function routeFiles(main: string, overlay: LoadOptions['overlay']): Promise<string[]> {
-  const folder = join(dirname(main), 'routes.d')
+/** The YAML files of a folder beside the main file, by name. */
+async function filesOf(main: string, beside: string, overlay: LoadOptions['overlay']): Promise<string[]> {
+  const folder = join(dirname(main), beside)
   const names = new Set<string>()
   for (const file of overlay?.keys() ?? []) if (dirname(file) === folder) names.add(basename(file))
   try {
@@ -295,8 +298,15 @@ function collectRoutes(
   return { routes, anonymous }
 }
 
+function parseCanaries(documents: readonly ConfigDocument[], problems: ConfigProblem[]): CanaryPart[] {
+  return documents.flatMap((document) => {
+    const value: CanaryFile | undefined = parse(document, canaryFile, problems)
+    return value === undefined ? [] : [{ document, value }]
+  })
+}
+
 /**
- * Reads sluice.yaml and routes.d beside it, resolves references, checks everything, fills in defaults.
+ * Reads sluice.yaml, routes.d and canary.d beside it, resolves references, checks everything, fills in defaults.
  * Throws ConfigError (GW_CONFIG_INVALID) with every mistake at once, or GW_CONFIG_UNREADABLE when there is no
  * such file.
  */
@@ -304,9 +314,11 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   const env = options.env ?? {}
   const readAt = Date.now()
   const main = await mainPath(options.path)
-  const files = [main, ...(await routeFiles(main, options.overlay))]
+  const routeFiles = await filesOf(main, 'routes.d', options.overlay)
+  const files = [main, ...routeFiles, ...(await filesOf(main, 'canary.d', options.overlay))]
   const read = await Promise.all(files.map((file) => readDocument(file, env, options)))
-  const [head, ...rest] = read.map(({ document }) => document) as [ConfigDocument, ...ConfigDocument[]]
+  const [head, ...others] = read.map(({ document }) => document) as [ConfigDocument, ...ConfigDocument[]]
+  const rest = others.slice(0, routeFiles.length)
   const found: ConfigProblem[] = []
   const value = parse(head, mainFile, found, withOverrides(head.value, env))
   const problems = found.map((problem) => blameOverride(problem, env))
@@ -321,6 +333,7 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
       options.cache?.set(document.file, { text, document, value: part })
     }
   })
+  const canaryParts = parseCanaries(others.slice(routeFiles.length), problems)
   if (value === undefined) throw new ConfigError(problems)
 
   const filters = collectFilters(parts, options, problems)
@@ -333,6 +346,7 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
     problems,
   }
   const { routes, anonymous } = collectRoutes(parts, value, context)
+  const releases = await collectCanaries([{ document: head, value }, ...canaryParts], problems)
   const resolved = await resolveFiles(value, [...services, ...anonymous], parts, problems)
   const withEnv = resolveEnvironment(resolved.main, env)
   if (problems.some((problem) => problem.severity === 'error')) throw new ConfigError(problems)
@@ -342,6 +356,8 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
     routes: _r,
     services: _s,
     filters: _f,
+    canaries: _c,
+    lanes: _l,
     defaults,
     hostFallback,
     mergeSlashes,
@@ -354,14 +370,24 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
     dynamic: {
       routes,
       services: resolved.services,
+      canaries: releases.canaries,
       defaultPolicy: toPolicy('', {}, defaults, head.source(['defaults'])),
       hostFallback,
       mergeSlashes,
     },
-    files: [...files, ...read.flatMap(({ document }) => document.references), ...resolved.files],
+    files: [
+      ...files,
+      ...read.flatMap(({ document }) => document.references),
+      ...resolved.files,
+      ...releases.files,
+    ],
     hash: hash(
       'sha256',
-      [staticHash, ...read.map(({ text }) => text), JSON.stringify(resolved.services)].join('\n'),
+      [
+        staticHash,
+        ...read.map(({ text }) => text),
+        JSON.stringify([resolved.services, releases.canaries]),
+      ].join('\n'),
       'hex',
     ),
     staticHash,

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { canaryShape } from './canaries.ts'
 import { clientAuth } from './client-auth.ts'
 import { identityProvider } from './identity.ts'
 import { overload } from './overload.ts'
@@ -307,6 +308,7 @@ const dynamicShape = {
   mergeSlashes: z.boolean().default(true).describe('//a is the same path as /a. Default true.'),
   defaults: defaults.default({}).describe('For every service.'),
   ...sharedShape,
+  ...canaryShape,
 }
 
 /** sluice.yaml */
@@ -319,5 +321,5 @@ export type MainFile = z.output<typeof mainFile>
 export type RoutesFile = z.output<typeof routesFile>
 export type RegistryConfig = MainFile['registries'][string]
 
-/** What needs a restart: everything but routes, services and filters. Durations in ms, sizes in bytes. */
+/** What needs a restart: everything but routes, services, filters and canary rules. Durations in ms, sizes in bytes. */
 export type StaticConfig = Omit<MainFile, keyof typeof dynamicShape | 'version'>

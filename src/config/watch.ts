@@ -53,14 +53,14 @@ async function hasChangedSince(readAt: number, paths: readonly string[]): Promis
   return false
 }
 
-/** `watchFiles` for the main file, first of the list, all others, and `routes.d` beside it. */
+/** `watchFiles` for the main file, first of the list, all others, and `routes.d` and `canary.d` beside it. */
 export function watchConfig(
   getFiles: () => readonly string[],
   onChange: () => Promise<unknown>,
   signal: AbortSignal,
   options: WatchOptions = {},
 ): Promise<void> {
-  const getFolders = () => [join(dirname(getFiles()[0] ?? '.'), 'routes.d')]
+  const getFolders = () => ['routes.d', 'canary.d'].map((name) => join(dirname(getFiles()[0] ?? '.'), name))
   return watchFiles(getFiles, getFolders, onChange, signal, options)
 }
 

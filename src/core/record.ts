@@ -19,6 +19,18 @@ export interface FilterFindings {
   readonly wouldRefuse: readonly string[] | undefined
 }
 
+/** What canary rules and lanes made of a request to a service with several versions. */
+export interface CanaryFinding {
+  /** The rule or lane that decided, else the first that looked at it. */
+  readonly rule: string
+  /** `stable`, `canary`, a variant or a lane: the version that was asked last. */
+  readonly side: string
+  /** Other rules and lanes for which it is a request of stable; none when it is not one of stable. */
+  readonly others: readonly string[]
+  /** The decided side, when nobody of it was there and another one was asked in its place. */
+  readonly wanted?: string
+}
+
 /** Everything that is logged and counted of one request; made once, when it is over. Times in ms. */
 export interface RequestRecord extends FilterFindings {
   readonly requestId: string
@@ -56,4 +68,6 @@ export interface RequestRecord extends FilterFindings {
   readonly filterMs: number
   /** A WebSocket or other upgrade. */
   readonly isUpgrade: boolean
+  /** Absent = its service has one version. */
+  readonly canary?: CanaryFinding | undefined
 }

@@ -1,18 +1,14 @@
+import type { ReleaseRule } from './canary.ts'
 import type { PriorityClass } from './priority-class.ts'
+import type { TextMatch } from './text-match.ts'
 import type { Scheme } from './types.ts'
+
+export type { TextMatch } from './text-match.ts'
 
 /**
  * Routes and services as configuration or registry tags declare them: checked, defaults filled in,
  * durations in ms, sizes in bytes. `config` and `registry` produce these; `routing` compiles them.
  */
-
-/** How one text (header, query value, cookie) must look. Regex = RE2 syntax, whole text. */
-export type TextMatch =
-  | { readonly kind: 'exact'; readonly value: string }
-  | { readonly kind: 'prefix'; readonly value: string }
-  | { readonly kind: 'regex'; readonly value: string }
-  | { readonly kind: 'present' }
-  | { readonly kind: 'absent' }
 
 /** A condition on one named field. Header names are lower case. */
 export interface FieldMatch {
@@ -209,6 +205,8 @@ export interface ServicePolicy {
 export interface DynamicConfig {
   readonly routes: readonly RouteSpec[]
   readonly services: readonly ServicePolicy[]
+  /** Lanes and canary rules, in the order in which they are asked. Absent = none. */
+  readonly canaries?: readonly ReleaseRule[]
   /** For services that a registry has and the configuration does not name: policy under `name: ''`. */
   readonly defaultPolicy: ServicePolicy
   /** The best host has no matching route: try less specific hosts. Default false. */

@@ -20,6 +20,49 @@ export interface RouteView {
   /** `name` or `name (type)`. Options may hold secrets and are not shown. */
   readonly filters: readonly string[]
   readonly labels: Readonly<Record<string, string>>
+  /** Lanes and canary rules that look at its requests. */
+  readonly canaries: readonly string[]
+}
+
+/** The instances of one version of one service. */
+export interface CanarySideView {
+  readonly service: string
+  /** `stable`, `canary`, a variant or a lane. */
+  readonly name: string
+  /** In words: `version 2.*`. */
+  readonly select: string
+  /** Its share of the traffic, 0 to 100; pins come on top. */
+  readonly percent: number
+  readonly instances: number
+  /** In rotation, as far as the registry says. */
+  readonly available: number
+}
+
+/** A canary rule or a lane. */
+export interface CanaryView {
+  readonly name: string
+  readonly kind: 'canary' | 'lane'
+  readonly source: string
+  readonly services: readonly string[]
+  /** Empty = all. */
+  readonly routes: readonly string[]
+  /** Given away in all, 0 to 100. */
+  readonly percent: number
+  /** `file` = as the file says. */
+  readonly state: string
+  /** The percentage is not that of the file. */
+  readonly isLive: boolean
+  readonly releasedPins: boolean
+  /** In words; users are counted, not named. */
+  readonly match: readonly string[]
+  readonly keys: readonly string[]
+  /** Name of the cookie that is given out. */
+  readonly cookie?: string
+  /** Header with the decision. */
+  readonly forward: string
+  readonly whenEmpty: 'stable' | 'fail'
+  readonly hasRamp: boolean
+  readonly sides: readonly CanarySideView[]
 }
 
 export interface InstanceView {

@@ -9,6 +9,7 @@ import type {
   TopologyView,
 } from '../core/views.ts'
 import type { Service, Table } from '../routing/table.ts'
+import { canariesOf } from './canaries.ts'
 
 /** What the live side knows of one instance; ms. */
 export interface LiveInstance {
@@ -187,8 +188,8 @@ function targetText(action: RouteAction): string {
   return action.targets.map(({ service, weight }) => `${service} ${weight}`).join(', ')
 }
 
-/** One route for people and tools. */
-export function viewRoute(spec: RouteSpec): RouteView {
+/** One route for people and tools; `table`: for the canary rules that look at it. */
+export function viewRoute(spec: RouteSpec, table?: Table): RouteView {
   const { match, action } = spec
   return {
     name: spec.name,
@@ -208,5 +209,6 @@ export function viewRoute(spec: RouteSpec): RouteView {
     services: servicesOf(action),
     filters: spec.filters.map(({ name, type }) => (name === type ? name : `${name} (${type})`)),
     labels: spec.labels,
+    canaries: table === undefined ? [] : canariesOf(table, spec.name, servicesOf(action)),
   }
 }

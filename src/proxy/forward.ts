@@ -243,6 +243,8 @@ class Forwarding implements AttemptOwner, BodyWatcher {
   #mayMoveOn(attempt: Attempt, failure: Failure): boolean {
     if (failure.outcome !== 'connect_failed' || this.#retries.attempts === 0) return false
     this.#tried ??= new Set()
+    // All that may be asked were: one of them again is no moving on.
+    if (this.#tried.has(attempt.upstream.key)) return false
     this.#tried.add(attempt.upstream.key)
     const { service } = this.#exchange.routed
     return this.#tried.size < (service?.eligible.length ?? 0) + (service?.reserve.length ?? 0)

@@ -1,4 +1,5 @@
 import type { Instance } from '../core/types.ts'
+import type { Side } from '../routing/release.ts'
 import type { Service } from '../routing/table.ts'
 import type { LiveUpstream } from './live-upstream.ts'
 import type { ServiceLoad } from './upstream-stats.ts'
@@ -11,6 +12,14 @@ export interface Group {
   reserve: readonly LiveUpstream[]
   readonly credits: Map<string, number>
   readonly load: ServiceLoad
+  /** The live sides of versions, looked up once for each; forgotten when instances change. */
+  sides: WeakMap<Side, LiveSide>
+}
+
+/** The live sides of the instances of one version. */
+export interface LiveSide {
+  readonly eligible: readonly LiveUpstream[]
+  readonly reserve: readonly LiveUpstream[]
 }
 
 export function createGroup(service: Service): Group {
@@ -20,8 +29,20 @@ export function createGroup(service: Service): Group {
     eligible: [],
     reserve: [],
     credits: new Map(),
+    sides: new WeakMap(),
     load: { inFlight: 0, retrying: 0, retries: 0, retryOverflows: 0 },
   }
+}
+
+/** Who of a version may be picked now. */
+export function liveSide(group: Group, side: Side): LiveSide {
+  let live = group.sides.get(side)
+  if (live === undefined) {
+    const isIn = ({ key }: LiveUpstream) => side.keys.has(key)
+    live = { eligible: group.eligible.filter(isIn), reserve: group.reserve.filter(isIn) }
+    group.sides.set(side, live)
+  }
+  return live
 }
 
 /** The live sides of these instances. */

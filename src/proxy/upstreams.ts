@@ -7,6 +7,7 @@ import type { PickRequest, Upstream } from './exchange.ts'
 import { hashInput } from './hash-input.ts'
 import { Leaving, type LeavingEvent } from './leaving.ts'
 import { LiveUpstream, type Stream } from './live-upstream.ts'
+import { pickSide } from './side-pick.ts'
 import { createGroup, type Group, lookUp } from './upstream-group.ts'
 import type { EjectionEvent, ServiceStats, UpstreamStats } from './upstream-stats.ts'
 
@@ -99,6 +100,7 @@ export class Upstreams {
     const before = new Set(group.eligible)
     group.eligible = lookUp(group, service.eligible)
     group.reserve = lookUp(group, service.reserve)
+    group.sides = new WeakMap()
     this.#startSlowly(group, before)
     this.#watchRotation(group)
   }
@@ -136,6 +138,11 @@ export class Upstreams {
   pick(request: PickRequest): LiveUpstream | undefined {
     const group = this.#groups.get(request.routed.serviceName ?? '')
     if (group === undefined) return undefined
+    const { side } = request.routed
+    if (side !== undefined) {
+      const pick = (candidates: readonly LiveUpstream[]) => this.#pickFrom(candidates, group, request)
+      return pickSide(group, side, request.tried, this.#deps.clock.monotonic(), pick)
+    }
     return this.#pickFrom(group.eligible, group, request) ?? this.#pickFrom(group.reserve, group, request)
   }
 

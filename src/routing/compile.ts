@@ -1,10 +1,12 @@
 import { createHash, hash } from 'node:crypto'
+import type { CanaryStates } from '../core/canary.ts'
 import { errorText, GatewayError } from '../core/errors.ts'
 import { identityOf } from '../core/identity.ts'
 import type { DynamicConfig, RouteSpec } from '../core/route.ts'
 import type { RegistryState } from '../core/types.ts'
 import { buildPathIndex, type CompiledHosts, createEntry, type Entry, type PathIndex } from './host-index.ts'
 import { compareRoutes, precedenceOf } from './precedence.ts'
+import { compileReleases } from './release.ts'
 import { compileServices } from './services.ts'
 import { createSlicer, type Slicer, sortSliced } from './sliced.ts'
 import type { Route, Table } from './table.ts'
@@ -16,6 +18,8 @@ export interface CompileInput {
   readonly registry: RegistryState
   /** Reason by instance key: what was drained through this gateway. Default: nothing. */
   readonly drains?: ReadonlyMap<string, string>
+  /** What canary rules and lanes are doing now, where that is not what their file says. Default: as the files say. */
+  readonly canaryStates?: CanaryStates
   /** What did not change is taken over from it. */
   readonly previous?: Table
   readonly version: number
@@ -209,9 +213,16 @@ export async function compileTable(input: CompileInput): Promise<Table> {
     slicer,
     input.drains,
   )
+  const canaries = compileReleases(
+    input.config.canaries ?? [],
+    services,
+    input.canaryStates,
+    input.previous?.canaries,
+  )
   const serviceIds = [...services.values()].map((service) => `${service.name} ${service.contentId}`).sort()
   const { hostFallback, mergeSlashes } = input.config
-  const id = hash('sha256', [hosts.contentId, hostFallback, mergeSlashes, ...serviceIds].join('\n'), 'hex')
+  const parts = [hosts.contentId, hostFallback, mergeSlashes, canaries.contentId, ...serviceIds]
+  const id = hash('sha256', parts.join('\n'), 'hex')
   return {
     version: input.version,
     id: id.slice(0, 16),
@@ -219,6 +230,7 @@ export async function compileTable(input: CompileInput): Promise<Table> {
     cause: input.cause,
     routes,
     services,
+    canaries,
     hosts,
     hostFallback,
     mergeSlashes,

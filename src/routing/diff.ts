@@ -1,4 +1,6 @@
+import { percentText, type ReleaseRule } from '../core/canary.ts'
 import type { RouteSpec, ServicePolicy } from '../core/route.ts'
+import type { Bound, Releases } from './release.ts'
 import type { Route, Service, Table } from './table.ts'
 
 /** At most so many lines; a reload of everything must not flood the log. */
@@ -7,7 +9,9 @@ const MAX_LINES = 200
 /** What else of an instance makes another table. */
 const TOLD = ['scheme', 'version', 'zone', 'tags', 'meta'] as const
 
-function changedKeys(a: RouteSpec | ServicePolicy, b: RouteSpec | ServicePolicy): string {
+type Spec = RouteSpec | ServicePolicy | ReleaseRule
+
+function changedKeys(a: Spec, b: Spec): string {
   const [left, right] = [a as unknown as Record<string, unknown>, b as unknown as Record<string, unknown>]
   const keys = new Set([...Object.keys(left), ...Object.keys(right)])
   keys.delete('source')
@@ -22,6 +26,33 @@ function diffRoutes(a: ReadonlyMap<string, Route>, b: ReadonlyMap<string, Route>
     if (old === undefined) lines.push(`+ route ${name}`)
     else if (old.contentId !== route.contentId)
       lines.push(`~ route ${name} (${changedKeys(old.spec, route.spec)})`)
+  }
+}
+
+function diffReleases(a: Releases, b: Releases, lines: string[]): void {
+  if (a === b) return
+  const all = ({ lanes, rules }: Releases) =>
+    new Map<string, Bound>([...lanes, ...rules].map((bound) => [bound.rule.spec.name, bound]))
+  const [before, after] = [all(a), all(b)]
+  const word = ({ rule }: Bound) => (rule.spec.kind === 'lane' ? 'lane' : 'canary')
+  for (const [name, bound] of before) if (!after.has(name)) lines.push(`- ${word(bound)} ${name}`)
+  for (const [name, bound] of after) {
+    const old = before.get(name)
+    if (old === bound) continue
+    const { percent, state } = bound.live
+    if (old === undefined) {
+      lines.push(`+ ${word(bound)} ${name} (${percentText(percent)})`)
+      continue
+    }
+    const changes: string[] = []
+    if (old.live.percent !== percent)
+      changes.push(`${percentText(old.live.percent)} -> ${percentText(percent)}`)
+    if (old.live.state !== state) changes.push(`${old.live.state} -> ${state}`)
+    if (old.live.releasedPins !== bound.live.releasedPins)
+      changes.push(bound.live.releasedPins === true ? 'pins released' : 'pins back')
+    const keys = changedKeys(old.rule.spec, bound.rule.spec)
+    if (keys !== '') changes.push(keys)
+    if (changes.length > 0) lines.push(`~ ${word(bound)} ${name} (${changes.join(', ')})`)
   }
 }
 
@@ -47,13 +78,14 @@ function diffInstances(a: Service, b: Service, lines: string[]): void {
   for (const old of before.values()) lines.push(`- instance ${a.name} ${old.address}:${old.port} (${old.id})`)
 }
 
-/** What changed from `a` to `b`, one line each, routes before services. At most 200 lines, the last says how many more. */
+/** What changed from `a` to `b`, one line each: routes, canary rules, services. At most 200 lines, the last says how many more. */
 export function diffTables(a: Table, b: Table): string[] {
   const lines: string[] = []
   for (const key of ['hostFallback', 'mergeSlashes'] as const) {
     if (a[key] !== b[key]) lines.push(`~ ${key} ${b[key]}`)
   }
   diffRoutes(a.routes, b.routes, lines)
+  diffReleases(a.canaries, b.canaries, lines)
   for (const name of a.services.keys()) if (!b.services.has(name)) lines.push(`- service ${name}`)
   for (const [name, service] of b.services) {
     const old = a.services.get(name)

@@ -1,15 +1,11 @@
 import type { FieldMatch } from '../core/route.ts'
 import { isParam } from './host-index.ts'
+import type { LintFinding } from './lint-finding.ts'
 import { comparePrecedence } from './precedence.ts'
+import { lintReleases } from './release-lint.ts'
 import type { Route, Table } from './table.ts'
 
-export interface LintFinding {
-  readonly code: 'shadowed-route' | 'ambiguous-routes' | 'unknown-service' | 'no-instances'
-  /** Names: the route that suffers first. */
-  readonly routes: readonly string[]
-  readonly sources: readonly string[]
-  readonly message: string
-}
+export type { LintFinding } from './lint-finding.ts'
 
 /** Each condition of `a` is also one of `b`: what passes `b` passes `a`. */
 function fieldsCover(a: readonly FieldMatch[], b: readonly FieldMatch[]): boolean {
@@ -154,5 +150,5 @@ export function lintTable(table: Table): LintFinding[] {
       })
     }
   }
-  return [...findings.values()]
+  return [...findings.values(), ...lintReleases(table)]
 }

@@ -1,6 +1,9 @@
 import type { ErrorCode } from '../core/errors.ts'
-import type { RouteSpec, ServicePolicy } from '../core/route.ts'
-import type { Instance, ServiceState } from '../core/types.ts'
+import type { RouteSpec } from '../core/route.ts'
+import type { Releases, Side } from './release.ts'
+import type { Service } from './service.ts'
+
+export type { Service } from './service.ts'
 
 /** What decides between routes of one host that both match; compared field by field, in this order. */
 export interface Precedence {
@@ -19,22 +22,6 @@ export interface Route {
   readonly precedence: Precedence
   /** Hash of everything that has an effect (not of where it is written). */
   readonly contentId: string
-}
-
-/** A service of the table: how to talk to it and to whom. Same object while nothing of it changed. */
-export interface Service {
-  readonly name: string
-  readonly policy: ServicePolicy
-  /** Everything known, for tools. */
-  readonly instances: readonly Instance[]
-  /** What may be picked: passing, warning, unknown; live before held. */
-  readonly eligible: readonly Instance[]
-  /** Used only when no eligible one is left to try: held by a guard, or draining. */
-  readonly reserve: readonly Instance[]
-  /** Hash of everything that has an effect on where requests go. */
-  readonly contentId: string
-  readonly source: ServiceState['source'] | 'static' | 'absent'
-  readonly reason?: string
 }
 
 /** Opaque: built by compile, read by match. */
@@ -56,6 +43,8 @@ export interface Table {
   readonly routes: ReadonlyMap<string, Route>
   /** By name: those of the configuration and those which routes of the registry name. */
   readonly services: ReadonlyMap<string, Service>
+  /** Canary rules and lanes, and the sides of services. */
+  readonly canaries: Releases
   readonly hosts: HostIndex
   readonly hostFallback: boolean
   readonly mergeSlashes: boolean
@@ -106,6 +95,8 @@ export interface Routed {
   readonly serviceName?: string
   /** Absent when the table has no such service. */
   readonly service?: Service
+  /** Which version of the service, once a canary rule or lane has decided. Absent = any instance. */
+  readonly side?: Side
   /** What goes upstream: rewritten path and query. */
   readonly upstreamTarget?: string
 }

@@ -5,6 +5,7 @@ import type { RouteSpec, ServicePolicy } from '../../src/core/route.ts'
 import type { Instance } from '../../src/core/types.ts'
 import type { Exchange, RequestBody, ResponseSink } from '../../src/proxy/exchange.ts'
 import { Upstreams, type UpstreamsDeps } from '../../src/proxy/upstreams.ts'
+import { NO_RELEASES } from '../../src/routing/release.ts'
 import type { Routed, Service, Table } from '../../src/routing/table.ts'
 
 export const quietLog = { warn: () => {}, info: () => {} }
@@ -74,6 +75,7 @@ export function aTable(...services: Service[]): Table {
     routes: new Map(),
     services: new Map(services.map((service) => [service.name, service])),
     hosts: { routeCount: 0 },
+    canaries: NO_RELEASES,
     hostFallback: false,
     mergeSlashes: true,
     problems: [],

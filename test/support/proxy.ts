@@ -4,9 +4,11 @@ import { join } from 'node:path'
 import { Overload, type OverloadSensor } from '../../plugins/overload.ts'
 import { createProxy, type DataPath } from '../../plugins/proxy.ts'
 import { type LoadedConfig, loadConfig } from '../../src/config/load.ts'
+import type { CanaryStates } from '../../src/core/canary.ts'
 import { systemClock } from '../../src/core/duration.ts'
 import { createIdSource } from '../../src/core/ids.ts'
 import type { RequestRecord } from '../../src/core/record.ts'
+import type { RegistryState } from '../../src/core/types.ts'
 import { createFilterResources } from '../../src/filter-resources.ts'
 import type { FilterDefinition, FilterResources } from '../../src/filters/filter.ts'
 import type { FilterEnvironment } from '../../src/filters/instances.ts'
@@ -20,11 +22,16 @@ import { compileTable } from '../../src/routing/compile.ts'
 import { TableStore } from '../../src/routing/store.ts'
 import { quietLog } from './exchange.ts'
 import { aFilterEnvironment } from './filter-environment.ts'
+import { NOBODY } from './routing.ts'
 import { waitFor } from './wait.ts'
 
 export interface ProxyOptions {
-  /** sluice.yaml after `version: 1`; static upstreams only. */
+  /** sluice.yaml after `version: 1`. */
   readonly yaml: string
+  /** What a registry would tell. Default: static upstreams only. */
+  readonly registry?: RegistryState
+  /** What canary rules are doing, where that is not what the yaml says. */
+  readonly canaryStates?: CanaryStates
   /** Listens with TLS instead of in clear. */
   readonly tls?: {
     readonly pairs: readonly CertificateFiles[]
@@ -60,8 +67,8 @@ export interface RunningProxy {
   readonly warnings: string[]
   /** The record of the only request so far, or of the n-th (from 0). */
   record(index?: number): Promise<RequestRecord>
-  /** Puts another configuration in force. */
-  swap(yaml: string): Promise<void>
+  /** Puts another configuration in force, with these instances and states, or the same as before. */
+  swap(yaml: string, more?: Pick<ProxyOptions, 'registry' | 'canaryStates'>): Promise<void>
   /** Answers carry `Connection: close`, HTTP/2 clients get GOAWAY. */
   drain(): void
   close(): Promise<void>
@@ -100,6 +107,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   const chains = createChains(definitions, { ...environment, resources, ...options.environment })
   let isDraining = false
   let version = 0
+  let { registry = NOBODY, canaryStates = new Map() } = options
   const apply = async ({ dynamic }: LoadedConfig) => {
     for (const spec of dynamic.routes) {
       chains.validate(spec)
@@ -109,7 +117,8 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     const table = await compileTable({
       config: dynamic,
       declared: [],
-      registry: { services: new Map(), problems: [] },
+      registry,
+      canaryStates,
       version: ++version,
       cause: 'test',
       now: Date.now(),
@@ -171,7 +180,11 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     malformed,
     warnings,
     record: (index = 0) => waitFor(() => records[index], { what: `record ${index}` }),
-    swap: async (yaml) => apply(await load(yaml, definitions)),
+    async swap(yaml, more = {}) {
+      registry = more.registry ?? registry
+      canaryStates = more.canaryStates ?? canaryStates
+      await apply(await load(yaml, definitions))
+    },
     drain() {
       isDraining = true
       server.beginDrain()

@@ -1,11 +1,13 @@
 import { beforeEach, expect, test } from 'vitest'
 import type { LoadedConfig } from '../../src/config/load.ts'
 import { type ControlDeps, ControlPlane } from '../../src/control.ts'
+import type { CanaryStates } from '../../src/core/canary.ts'
 import { systemClock } from '../../src/core/duration.ts'
 import { GatewayError } from '../../src/core/errors.ts'
 import type { DynamicConfig, RouteSpec } from '../../src/core/route.ts'
 import type { RegistryState } from '../../src/core/types.ts'
 import { TableStore } from '../../src/routing/store.ts'
+import { aRule } from '../support/canary.ts'
 import { anInstance, aPolicy, aRouted } from '../support/exchange.ts'
 import { waitFor } from '../support/wait.ts'
 
@@ -98,6 +100,26 @@ test('a reload swaps one table in; what is unchanged stays the same object', asy
   expect(routes()).toEqual(['a', 'b'])
   expect(store.current()?.routes.get('a')).toBe(before?.routes.get('a'))
   expect(store.current()?.services.get('shop')).toBe(before?.services.get('shop'))
+})
+
+test('what canary rules are doing now comes in force with one table, and nothing else is built anew', async () => {
+  let states: CanaryStates = new Map()
+  deps = { ...deps, canaryStates: () => states }
+  const config = configOf(routeNamed('a'))
+  const canaries = [aRule('v2', 100, { service: 'shop' })]
+  const control = new ControlPlane({ ...config, dynamic: { ...config.dynamic, canaries } }, deps)
+  await control.start('start')
+  const before = store.current()
+  states = new Map([['v2', { percent: 500, state: 'ramping' }]])
+  await control.rebuild('canary v2')
+  const after = store.current()
+  expect(after?.canaries.rules[0]?.live).toEqual({ percent: 500, state: 'ramping' })
+  expect(after?.services.get('shop')).toBe(before?.services.get('shop'))
+  expect(after?.routes).toBe(before?.routes)
+  expect(store.versions().at(-1)).toMatchObject({
+    cause: 'canary v2',
+    changes: ['~ canary v2 (1% -> 5%, file -> ramping)'],
+  })
 })
 
 test('an invalid file leaves the old table, and a registry change does not hide it', async () => {

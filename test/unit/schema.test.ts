@@ -20,7 +20,7 @@ const examples = readdirSync(join(ROOT, 'examples'), { recursive: true, encoding
 
 test.each(examples)('examples/%s is what its schema describes', (name) => {
   const [, kind = 'sluice'] =
-    /(routes)\.d|(rollcheck)\.yaml$/.exec(name)?.filter((part) => part !== undefined) ?? []
+    /(routes|canary)\.d|(rollcheck)\.yaml$/.exec(name)?.filter((part) => part !== undefined) ?? []
   const validate = validator(`${kind}.schema.json`)
   validate(parse(read(`examples/${name}`)))
   expect(validate.errors ?? []).toEqual([])

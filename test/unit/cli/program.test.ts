@@ -147,3 +147,48 @@ test('schema prints what is in schema/', async () => {
     expect(JSON.parse(out)).toEqual(JSON.parse(readFileSync(join(ROOT, 'schema', file), 'utf8')))
   }
 })
+
+const CANARY = `routes: [{ name: a, match: { pathPrefix: / }, service: catalog }]
+registries: { local: { type: embedded } }
+canaries:
+  - name: v2
+    service: catalog
+    canary: { version: "2.*" }
+    match: [{ name: gold, claim: { tier: gold }, side: canary }]
+    percent: 25
+`
+
+test('explain says side, bucket, and what goes upstream', async () => {
+  const folder = folderOf({ 'sluice.yaml': `version: 1\n${CANARY}` })
+  const ask = (...more: string[]) => sluice('explain', 'GET', 'http://x/', '-c', folder, ...more)
+  const split = await ask('--claim', 'sub=u1')
+  expect(split.out).toMatch(/v2: match gold: condition not met: claim tier$/m)
+  expect(split.out).toMatch(/v2: bucket \d+ of 10000, percent 25% -> (?:canary|stable) \(key claim\.sub\)$/m)
+  expect(split.out).toMatch(/^sends +x-canary: v2=(?:canary|stable)$/m)
+  const pinned = await ask('--claim', 'sub=u1', '--claim', 'tier=gold')
+  expect(pinned.out).toMatch(/^side +canary \(v2\)$/m)
+  const header = ['-H', 'x-canary: v2=canary', '--claim', 'sub=u-1']
+  expect((await ask(...header, '--trusted')).out).toContain('v2: x-canary of a trusted peer -> canary')
+  expect((await ask(...header)).out).not.toContain('of a trusted peer')
+  const wrong = await ask('--claim', 'sub')
+  expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining('write "name=value"')])
+})
+
+test('check warns of canary rules that look at the same requests, and names the file', async () => {
+  const second = 'canaries: [{ name: v3, service: catalog, canary: { version: "3.*" } }]'
+  const { code, out } = await sluice(
+    'check',
+    folderOf({ 'sluice.yaml': `version: 1\n${CANARY}`, 'canary.d/b.yaml': second }),
+    '--strict',
+  )
+  expect(code).toBe(1)
+  expect(out).toMatch(
+    /canary\.d\/b\.yaml:1:12 {2}warning {2}canary rules "v2" .* "v3" gets only what it leaves/,
+  )
+  expect(out).toContain('[canary-overlap]')
+})
+
+test('schema --canary is that of canary.d', async () => {
+  const { out } = await sluice('schema', '--canary')
+  expect(JSON.parse(out)).toEqual(JSON.parse(readFileSync(join(ROOT, 'schema/canary.schema.json'), 'utf8')))
+})

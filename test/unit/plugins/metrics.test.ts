@@ -24,6 +24,7 @@ const createMetrics = (maxSeries = 2000) =>
     version: '1.2.3',
     topology: () => TOPOLOGY,
     tables: () => TABLES,
+    canaries: () => [],
     tunnels: () => 2,
     overload: () => NOT_OVERLOADED,
     connections: async () => new Map([['http', 4]]),
@@ -101,7 +102,7 @@ test('latencies of routes beyond 15 % of the cap count under _other, and outcome
 test('removed routes take their series along and give their room back', async () => {
   const metrics = createMetrics(100)
   for (let i = 0; i < 100; i++) metrics.record(aRecord({ route: `route-${i}` }))
-  metrics.keepOnly(new Set(['route-7']))
+  metrics.keepOnly(new Set(['route-7']), new Set())
   metrics.record(aRecord({ route: 'fresh' }))
   const routes = (await linesOf(metrics, 'sluice_requests_total')).map(
     (line) => /route="([^"]+)"/.exec(line)?.[1],
