@@ -9,6 +9,7 @@ import { ROOT } from './support.ts'
  */
 const BENCHES: Readonly<Record<string, readonly string[]>> = {
   routing: ['--expose-gc', 'bench/routing.ts'],
+  pick: ['bench/pick.ts'],
   large: ['bench/large.ts'],
   proxy: ['bench/proxy.ts'],
   reload: ['bench/reload.ts'],

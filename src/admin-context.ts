@@ -10,7 +10,7 @@ import type { RouteSpec } from './core/route.ts'
 import type { GatewayState, RegistryView, TablesView, TopologyView } from './core/views.ts'
 import type { DrainControl } from './drain-control.ts'
 import { readiness } from './health/readiness.ts'
-import { viewRoute, viewServices, viewTopology } from './health/topology.ts'
+import { ejectionText, viewRoute, viewServices, viewTopology } from './health/topology.ts'
 import { judgeHealth } from './health/verdict.ts'
 import type { Upstreams } from './proxy/upstreams.ts'
 import { type EmbeddedRegistry, requireEmbedded } from './registry/embedded.ts'
@@ -171,6 +171,7 @@ export function createAdminContext(parts: AdminParts): AdminContext {
         instances: upstreams.stats(),
         services: upstreams.serviceStats(),
         registry: reducer.state(),
+        now: Date.now(),
       }),
     topology: () => topologyOf(parts),
     health(service, instance) {
@@ -187,15 +188,7 @@ export function createAdminContext(parts: AdminParts): AdminContext {
     explain(request) {
       const table = store.current()
       if (table === undefined) throw new GatewayError('GW_ADMIN_CONFLICT', 'there is no table yet')
-      const ejected = new Map(
-        upstreams
-          .stats()
-          .filter(({ ejectedForMs }) => ejectedForMs > 0)
-          .map(({ instance, ejectedForMs, failures }) => [
-            instance.key,
-            `ejected for another ${Math.ceil(ejectedForMs / 1000)} s: refused ${failures} connections`,
-          ]),
-      )
+      const ejected = new Map(upstreams.stats().map((one) => [one.instance.key, ejectionText(one)]))
       return explain(shapeOf(request, Math.random()), table, ({ key }) => ejected.get(key))
     },
     validate: (files) => validate(parts, files),

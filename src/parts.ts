@@ -86,11 +86,12 @@ function announce({ store, upstreams, events, logs, metrics }: Parts): void {
     logs.log.info({ table: version, cause, routes: table.routes.size }, 'table in force')
     for (const change of changes) logs.log.info({ table: version }, change)
     events.publish('table', { version, cause, changes })
-    metrics.keepOnly(table.routes)
+    metrics.keepOnly(table.routes, table.services)
   })
-  upstreams.subscribe((event) => {
-    events.publish('ejection', { ...event })
-    metrics.ejection(event.service, event.kind)
+  upstreams.health.subscribe((event) => {
+    const { type, ...data } = event
+    events.publish(type, data)
+    if (event.type === 'ejection') metrics.ejection(event.service, event.kind)
   })
 }
 
@@ -141,7 +142,13 @@ export function createParts(options: GatewayOptions): Parts {
     onTiming: (name, ms) => metrics.filterTiming(name, ms),
     onVerdict: (name, verdict) => metrics.filterVerdict(name, verdict),
   })
-  const upstreams = new Upstreams({ clock, random, log, onRefused: (key) => reducer.refused(key) })
+  const upstreams = new Upstreams({
+    clock,
+    random,
+    log,
+    zone: config.zone,
+    onRefused: (key) => reducer.refused(key),
+  })
   const providers = createProviders(config.registries, { clock, random, log })
   const reducer = new Reducer({
     guard: config.guard,

@@ -1,3 +1,4 @@
+import type { HealthPolicy } from './health-policy.ts'
 import type { PriorityClass } from './priority-class.ts'
 import type { Scheme } from './types.ts'
 
@@ -203,6 +204,8 @@ export interface ServicePolicy {
   readonly keepAliveMs: number
   /** Tunnels of an instance that goes away are ended after this; 0 = at once. ms. Default 300000. */
   readonly streamDrainMs: number
+  /** What takes its instances out of rotation, and itself. */
+  readonly health: HealthPolicy
 }
 
 /** The dynamic part of the configuration: hot, swapped as a whole. */

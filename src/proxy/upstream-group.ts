@@ -1,4 +1,5 @@
 import type { Instance } from '../core/types.ts'
+import type { Rotation } from '../routing/rotation.ts'
 import type { Service } from '../routing/table.ts'
 import type { LiveUpstream } from './live-upstream.ts'
 import type { ServiceLoad } from './upstream-stats.ts'
@@ -11,6 +12,13 @@ export interface Group {
   reserve: readonly LiveUpstream[]
   readonly credits: Map<string, number>
   readonly load: ServiceLoad
+  /** Ejections or zones narrow the candidates; see `rotations`. */
+  isNarrowed: boolean
+  /** By list of candidates; made anew with each change. */
+  rotations: WeakMap<readonly LiveUpstream[], Rotation<LiveUpstream>>
+  isPanic: boolean
+  /** Monotonic ms. */
+  nextSweepAt: number
 }
 
 export function createGroup(service: Service): Group {
@@ -20,7 +28,20 @@ export function createGroup(service: Service): Group {
     eligible: [],
     reserve: [],
     credits: new Map(),
-    load: { inFlight: 0, retrying: 0, retries: 0, retryOverflows: 0 },
+    load: {
+      inFlight: 0,
+      retrying: 0,
+      retries: 0,
+      retryOverflows: 0,
+      breakerRefusals: 0,
+      successes: 0,
+      failures: 0,
+      breaker: undefined,
+    },
+    isNarrowed: false,
+    rotations: new WeakMap(),
+    isPanic: false,
+    nextSweepAt: 0,
   }
 }
 

@@ -1,29 +1,22 @@
-import type { Clock, Random } from '../core/duration.ts'
 import { GatewayError } from '../core/errors.ts'
-import { hashText, maxEjected, pickInstance } from '../routing/balance.ts'
+import { type BalanceRequest, hashText, pickInstance } from '../routing/balance.ts'
+import { pickInRotation, type Rotation, rotate } from '../routing/rotation.ts'
 import type { Service, Table } from '../routing/table.ts'
 import { Deadlines } from './deadlines.ts'
 import type { PickRequest, Upstream } from './exchange.ts'
 import { hashInput } from './hash-input.ts'
+import { Health, type HealthDeps } from './health.ts'
 import { Leaving, type LeavingEvent } from './leaving.ts'
 import { LiveUpstream, type Stream } from './live-upstream.ts'
 import { createGroup, type Group, lookUp } from './upstream-group.ts'
-import type { EjectionEvent, ServiceStats, UpstreamStats } from './upstream-stats.ts'
+import type { ServiceStats, UpstreamStats } from './upstream-stats.ts'
 
-/** First ejection after a failed connect; doubles with each further one. ms. */
-const EJECT_BASE_MS = 5_000
-const EJECT_MAX_MS = 60_000
 /** Retries at a time that a service always may have, however little traffic there is. */
 const RETRY_FLOOR = 3
 /** Retries at a time as a share of the service's requests under way. */
 const RETRY_SHARE = 0.2
 
-export interface UpstreamsDeps {
-  readonly clock: Clock
-  readonly random: Random
-  readonly log: { warn(fields: object, text: string): void; info(fields: object, text: string): void }
-  /** A connect was refused: the registry's view of this instance may be late. */
-  readonly onRefused?: (instanceKey: string) => void
+export interface UpstreamsDeps extends HealthDeps {
   /** How long an instance that goes away may finish what it has, at least. ms, default 30000. */
   readonly destroyAfterMs?: number
 }
@@ -38,12 +31,14 @@ export class Upstreams {
   readonly #deps: UpstreamsDeps
   readonly #groups = new Map<string, Group>()
   readonly #leaving: Leaving
-  readonly #listeners = new Set<(event: EjectionEvent) => void>()
+  /** Hears what tries meet. */
+  readonly health: Health
   readonly #leavingListeners = new Set<(event: LeavingEvent) => void>()
 
   constructor(deps: UpstreamsDeps) {
     this.#deps = deps
     const { clock, destroyAfterMs } = deps
+    this.health = new Health(this.#groups, deps)
     this.#leaving = new Leaving({
       clock,
       ...(destroyAfterMs === undefined ? {} : { destroyAfterMs }),
@@ -63,6 +58,7 @@ export class Upstreams {
     for (const [name, group] of this.#groups) {
       if (table.services.has(name)) continue
       this.#groups.delete(name)
+      this.health.remove(group)
       for (const upstream of group.live.values()) this.#retire(upstream)
     }
   }
@@ -99,8 +95,10 @@ export class Upstreams {
     const before = new Set(group.eligible)
     group.eligible = lookUp(group, service.eligible)
     group.reserve = lookUp(group, service.reserve)
-    this.#startSlowly(group, before)
+    const appeared = group.eligible.filter((upstream) => !before.has(upstream))
+    this.#startSlowly(group, appeared)
     this.#watchRotation(group)
+    this.health.update(group, appeared)
   }
 
   /** Who is out of rotation gets nothing new and closes its idle sockets; who is back begins afresh. */
@@ -116,10 +114,9 @@ export class Upstreams {
   }
 
   /** A start of all at once has nobody to carry the rest: then nobody starts slowly. */
-  #startSlowly(group: Group, before: ReadonlySet<LiveUpstream>): void {
-    const isAllNew = !group.eligible.some((upstream) => before.has(upstream))
-    for (const upstream of group.eligible) {
-      if (before.has(upstream)) continue
+  #startSlowly(group: Group, appeared: readonly LiveUpstream[]): void {
+    const isAllNew = appeared.length === group.eligible.length
+    for (const upstream of appeared) {
       upstream.slowStartAt = isAllNew ? Number.NEGATIVE_INFINITY : this.#deps.clock.monotonic()
     }
   }
@@ -146,7 +143,7 @@ export class Upstreams {
   ): LiveUpstream | undefined {
     if (candidates.length === 0) return undefined
     const { balance, slowStartMs } = group.service.policy
-    return pickInstance(candidates, {
+    const asked: BalanceRequest = {
       kind: balance.kind,
       now: this.#deps.clock.monotonic(),
       random: this.#deps.random,
@@ -154,24 +151,47 @@ export class Upstreams {
       tried: request.tried,
       hash: balance.kind === 'consistent-hash' ? hashText(hashInput(balance.on, request)) : 0,
       credits: group.credits,
-    })
+    }
+    return group.isNarrowed
+      ? pickInRotation(this.#rotationOf(candidates, group), asked)
+      : pickInstance(candidates, asked)
   }
 
-  /** Counts a request or tunnel in. `at`: monotonic ms. Exactly one `end` must follow. */
-  begin(upstream: LiveUpstream, at: number): void {
+  #rotationOf(candidates: readonly LiveUpstream[], group: Group): Rotation<LiveUpstream> {
+    let rotation = group.rotations.get(candidates)
+    if (rotation === undefined) {
+      const { panic, zone } = group.service.policy.health
+      rotation = rotate(candidates, { panic, zone, ownZone: this.#deps.zone })
+      group.rotations.set(candidates, rotation)
+    }
+    return rotation
+  }
+
+  /**
+   * Counts a request or tunnel in. `at`: monotonic ms. Exactly one `end` must follow. Returns the mark of the breaker's
+   * probe (0 = it is none) for `end` and the reports.
+   */
+  begin(upstream: LiveUpstream, at: number): number {
     upstream.lastBegunAt = at
     upstream.inFlight++
     upstream.requests++
     upstream.load.inFlight++
+    return upstream.load.breaker?.begin() ?? 0
+  }
+
+  /** A tunnel is open or refused: its probe is over, it goes on. */
+  endProbe(upstream: LiveUpstream, mark: number): void {
+    upstream.load.breaker?.end(mark)
   }
 
   /** Counts it out. */
-  end(upstream: LiveUpstream): void {
+  end(upstream: LiveUpstream, mark = 0): void {
     if (upstream.inFlight === 0) {
       throw new GatewayError('GW_INTERNAL_STATE', `${upstream.instance.key} was counted out twice`)
     }
     upstream.inFlight--
     upstream.load.inFlight--
+    if (mark !== 0) this.endProbe(upstream, mark)
     if (upstream.isOut && upstream.inFlight === 0) this.#leaving.check(upstream)
   }
 
@@ -189,52 +209,6 @@ export class Upstreams {
   onLeaving(listener: (event: LeavingEvent) => void): () => void {
     this.#leavingListeners.add(listener)
     return () => this.#leavingListeners.delete(listener)
-  }
-
-  /** The instance could not be connected to: out of rotation for 5 s, doubling to 60 s. */
-  reportConnectFailure(upstream: LiveUpstream, reason: string): void {
-    const now = this.#deps.clock.monotonic()
-    // The many that failed together with the first one are one failure.
-    if (upstream.isRetired || upstream.ejectedUntil > now) return
-    upstream.failures++
-    this.#deps.onRefused?.(upstream.instance.key)
-    const forMs = Math.min(EJECT_MAX_MS, EJECT_BASE_MS * 2 ** Math.min(upstream.failures - 1, 10))
-    if (this.#canEject(upstream, now)) {
-      upstream.ejectedUntil = now + forMs
-      upstream.slowStartAt = upstream.ejectedUntil
-      this.#tell({ kind: 'ejected', reason, forMs }, upstream)
-    } else if (upstream.failures === 1) {
-      this.#tell({ kind: 'kept', reason: `${reason}; too few others are left`, forMs: 0 }, upstream)
-    }
-  }
-
-  #canEject(upstream: LiveUpstream, now: number): boolean {
-    const eligible = this.#groups.get(upstream.service)?.eligible ?? []
-    let ejected = 0
-    for (const one of eligible) if (one.ejectedUntil > now) ejected++
-    return ejected < maxEjected(eligible.length)
-  }
-
-  /** The instance answered: its failures are forgotten, and an ejection ends. */
-  reportSuccess(upstream: LiveUpstream): void {
-    if (upstream.failures === 0) return
-    upstream.failures = 0
-    if (upstream.ejectedUntil === 0) return
-    upstream.ejectedUntil = 0
-    this.#tell({ kind: 'returned', reason: 'it answers again', forMs: 0 }, upstream)
-  }
-
-  #tell(event: Pick<EjectionEvent, 'kind' | 'reason' | 'forMs'>, upstream: LiveUpstream): void {
-    const full: EjectionEvent = { ...event, service: upstream.service, instanceKey: upstream.instance.key }
-    if (full.kind === 'returned') this.#deps.log.info(full, 'instance is back in rotation')
-    else this.#deps.log.warn(full, full.kind === 'ejected' ? 'instance ejected' : 'instance fails but stays')
-    for (const listener of this.#listeners) listener(full)
-  }
-
-  /** Ejections and returns as they happen; the result ends the subscription. */
-  subscribe(listener: (event: EjectionEvent) => void): () => void {
-    this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
   }
 
   /**
@@ -279,11 +253,21 @@ export class Upstreams {
 
   /** One line per service of the table. */
   serviceStats(): readonly ServiceStats[] {
-    return [...this.#groups.values()].map((group) => ({ service: group.service.name, ...group.load }))
+    return [...this.#groups.values()].map(({ service, load, isPanic }) => ({
+      service: service.name,
+      inFlight: load.inFlight,
+      retrying: load.retrying,
+      retries: load.retries,
+      retryOverflows: load.retryOverflows,
+      breakerRefusals: load.breakerRefusals,
+      breaker: load.breaker?.state,
+      isPanic,
+    }))
   }
 
   /** Cuts off everything. For a graceful end wait until nothing is in flight before. */
   async close(): Promise<void> {
+    this.health.close()
     const pools: Promise<void>[] = [this.#leaving.close()]
     for (const group of this.#groups.values()) {
       for (const upstream of group.live.values()) {
