@@ -188,7 +188,9 @@ export function createAdminContext(parts: AdminParts): AdminContext {
     explain(request) {
       const table = store.current()
       if (table === undefined) throw new GatewayError('GW_ADMIN_CONFLICT', 'there is no table yet')
-      const ejected = new Map(upstreams.stats().map((one) => [one.instance.key, ejectionText(one)]))
+      const ejected = new Map(
+        upstreams.stats().map((one) => [one.instance.key, one.outOfZone ?? ejectionText(one)]),
+      )
       return explain(shapeOf(request, Math.random()), table, ({ key }) => ejected.get(key))
     },
     validate: (files) => validate(parts, files),

@@ -20,6 +20,8 @@ export interface LiveInstance {
   readonly ejectedForMs: number
   /** Why it is out of rotation, in words; undefined = it is not. */
   readonly ejected?: string | undefined
+  /** Why its zone keeps it out, in words; undefined = it does not. */
+  readonly outOfZone?: string | undefined
   readonly failures: number
   readonly requests: number
   readonly pool: { readonly connected: number; readonly free: number; readonly queued: number }
@@ -78,6 +80,7 @@ function useOf(instance: Instance, service: Service, live: LiveInstance | undefi
   if (!service.eligible.includes(instance)) {
     return { use: 'out', reason: `the registry says ${instance.state}` } as const
   }
+  if (live?.outOfZone !== undefined) return { use: 'out', reason: live.outOfZone } as const
   const reason = ejectionText(live)
   if (reason !== undefined) return { use: 'ejected', reason } as const
   return { use: 'rotation' } as const

@@ -161,7 +161,9 @@ export class LiveUpstream implements Upstream, Balanced {
     return Math.round(clock.now() - (clock.monotonic() - this.lastBegunAt))
   }
 
-  stats(clock: Clock): UpstreamStats {
+  /** `ownZone`: of the gateway. */
+  stats(clock: Clock, ownZone: string | undefined): UpstreamStats {
+    const isStrict = this.#policy.health.zone === 'strict' && ownZone !== undefined
     const pool = sum([...this.closing, ...(this.#pool === undefined ? [] : [this.#pool])])
     return {
       service: this.service,
@@ -171,6 +173,10 @@ export class LiveUpstream implements Upstream, Balanced {
       lastRequestAt: this.lastRequestAt(clock),
       ejectedForMs: this.ejection === undefined ? 0 : Math.max(0, this.ejectedUntil - clock.monotonic()),
       ejected: this.unhealthy ?? this.ejection?.reason,
+      outOfZone:
+        isStrict && this.zone !== ownZone
+          ? `in zone ${this.zone ?? '(none)'}; the service keeps to zone ${ownZone}`
+          : undefined,
       failures: this.record.connects,
       requests: this.requests,
       pool,

@@ -47,6 +47,8 @@ export interface UpstreamStats {
   readonly ejectedForMs: number
   /** Why it is out of rotation, in words; undefined = it is not. */
   readonly ejected: string | undefined
+  /** Why its zone keeps it out, in words; undefined = it does not. */
+  readonly outOfZone: string | undefined
   /** Failed connects since the last success. */
   readonly failures: number
   /** Requests and tunnels begun since the start. */

@@ -242,12 +242,12 @@ export class Upstreams {
 
   /** One line per instance of the table, then those that are leaving. */
   stats(): readonly UpstreamStats[] {
-    const { clock } = this.#deps
+    const { clock, zone } = this.#deps
     const all: UpstreamStats[] = []
     for (const group of this.#groups.values()) {
-      for (const upstream of group.live.values()) all.push(upstream.stats(clock))
+      for (const upstream of group.live.values()) all.push(upstream.stats(clock, zone))
     }
-    for (const upstream of this.#leaving.retired()) all.push(upstream.stats(clock))
+    for (const upstream of this.#leaving.retired()) all.push(upstream.stats(clock, zone))
     return all
   }
 

@@ -134,6 +134,26 @@ test('panic and breaker are in events, views and metrics', async () => {
   expect(metrics).toMatch(/sluice_breaker_refusals_total\{service="shop"\} [1-9]/)
 })
 
+test('strict zones: instances elsewhere are out, and the views say why', async () => {
+  const [near, far] = [await instance(), await instance()]
+  const { gateway } = await gatewayOf(
+    [
+      { port: near.port, zone: 'a' },
+      { port: far.port, zone: 'b' },
+    ],
+    'zone: strict',
+    'zone: a',
+  )
+  await ask(gateway, 10)
+  expect([near.state.asked, far.state.asked]).toEqual([10, 0])
+  const { instances, available } = await shop(gateway)
+  expect(available).toBe(1)
+  expect(instances.find(({ zone }) => zone === 'b')).toMatchObject({
+    use: 'out',
+    reason: 'in zone b; the service keeps to zone a',
+  })
+})
+
 test('zones: the own one first; the other one when it fails; no request is lost', async () => {
   const [near, far] = [await instance(), await instance()]
   const { gateway, list } = await gatewayOf(

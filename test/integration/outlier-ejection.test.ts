@@ -73,7 +73,7 @@ test('one that resets, one that hangs: both out, no request is lost', async () =
   const reset = await opened(rawServer((socket) => socket.resetAndDestroy()))
   const hanging = await opened(httpServer(() => {}))
   const rest = [await good(), await good(), await good()]
-  const service = `timeouts: { headers: 60ms }
+  const service = `timeouts: { perTry: 60ms }
 retries: { on: [reset, timeout] }
 outlier: { localFailures: 3 }`
   const gateway = await proxy(
