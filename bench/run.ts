@@ -10,6 +10,7 @@ import { ROOT } from './support.ts'
 const BENCHES: Readonly<Record<string, readonly string[]>> = {
   routing: ['--expose-gc', 'bench/routing.ts'],
   canary: ['bench/canary.ts'],
+  pick: ['bench/pick.ts'],
   large: ['bench/large.ts'],
   proxy: ['bench/proxy.ts'],
   waf: ['bench/waf.ts'],

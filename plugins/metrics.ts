@@ -6,7 +6,12 @@ import type { CanaryView, OverloadView, ServiceView, TablesView, TopologyView } 
 import { FILTER_METRICS, type FilterMetric, type FilterMetrics } from '../src/filters/metrics.ts'
 import type { FilterVerdict } from '../src/filters/runner.ts'
 import { CanaryMetrics } from './canary-metrics.ts'
-import { RequestMetrics } from './request-metrics.ts'
+import { OTHER, RequestMetrics } from './request-metrics.ts'
+
+const EJECTION_KINDS = ['ejected', 'kept', 'returned'] as const
+type EjectionKind = (typeof EJECTION_KINDS)[number]
+
+const BREAKER_STATES = ['closed', 'open', 'half-open'] as const
 
 export interface MetricsDeps {
   /** Series of one metric. */
@@ -43,6 +48,8 @@ export class Metrics {
   readonly #malformed: Counter
   readonly #shed: Counter
   readonly #ejections: Counter
+  /** Services that have series of ejections. */
+  readonly #ejecting = new Set<string>()
   /** The topology of the scrape under way: many gauges read it. */
   #seen: TopologyView | undefined
 
@@ -149,14 +156,26 @@ export class Metrics {
     this.#malformed.labels(code).inc()
   }
 
-  ejection(service: string, kind: string): void {
-    this.#ejections.labels(service, kind).inc()
+  ejection(service: string, kind: EjectionKind): void {
+    // Each has a series for every kind.
+    const hasRoom = this.#ejecting.size < this.#maxSeries / EJECTION_KINDS.length
+    if (hasRoom) this.#ejecting.add(service)
+    this.#ejections.labels(this.#ejecting.has(service) ? service : OTHER, kind).inc()
   }
 
-  /** Drops the series of routes and canary rules that are no more. */
-  keepOnly(routes: { has(name: string): boolean }, canaries: ReadonlySet<string>): void {
+  /** Drops the series of routes, services and canary rules that are no more. */
+  keepOnly(
+    routes: { has(name: string): boolean },
+    services: { has(name: string): boolean },
+    canaries: ReadonlySet<string>,
+  ): void {
     this.#requests.keepOnly(routes)
     this.#canaries.keepOnly(canaries)
+    for (const service of this.#ejecting) {
+      if (services.has(service)) continue
+      this.#ejecting.delete(service)
+      for (const kind of EJECTION_KINDS) this.#ejections.remove(service, kind)
+    }
   }
 
   /** The Prometheus text format. */
@@ -224,9 +243,39 @@ export class Metrics {
         one.labels(service.name, 'queued').set(queued)
       }),
     )
+    this.#addHealth(gauge, bySeries)
     this.#addRetries(services)
     this.#addRegistries(gauge)
     this.#addProcess(gauge)
+  }
+
+  #addHealth(
+    gauge: GaugeMaker,
+    bySeries: (fill: (gauge: Gauge, service: ServiceView) => void) => (one: Gauge) => void,
+  ): void {
+    gauge(
+      'sluice_instances_ejected',
+      'Instances that the gateway has taken out of rotation.',
+      ['service'],
+      bySeries((one, { name, instances }) =>
+        one.labels(name).set(instances.filter(({ use }) => use === 'ejected').length),
+      ),
+    )
+    gauge(
+      'sluice_panic',
+      '1 while too few instances are in rotation and ejections are ignored.',
+      ['service'],
+      bySeries((one, { name, isPanic }) => one.labels(name).set(isPanic ? 1 : 0)),
+    )
+    gauge(
+      'sluice_breaker_state',
+      '1 for the state of a circuit breaker: closed, open, half-open.',
+      ['service', 'state'],
+      bySeries((one, { name, breaker }) => {
+        if (breaker === undefined) return
+        for (const state of BREAKER_STATES) one.labels(name, state).set(state === breaker ? 1 : 0)
+      }),
+    )
   }
 
   #addRetries(services: () => readonly ServiceView[]): void {
@@ -246,6 +295,11 @@ export class Metrics {
       'sluice_retry_overflows_total',
       'Retries not done because the budget was used up.',
       ({ retryOverflows }) => retryOverflows,
+    )
+    counter(
+      'sluice_breaker_refusals_total',
+      'Requests refused because the circuit breaker was open.',
+      ({ breakerRefusals }) => breakerRefusals,
     )
   }
 

@@ -12,7 +12,7 @@ import type { GatewayState, RegistryView, TablesView, TopologyView } from './cor
 import type { DrainControl } from './drain-control.ts'
 import { viewCanaries } from './health/canaries.ts'
 import { readiness } from './health/readiness.ts'
-import { viewRoute, viewServices, viewTopology } from './health/topology.ts'
+import { ejectionText, viewRoute, viewServices, viewTopology } from './health/topology.ts'
 import { judgeHealth } from './health/verdict.ts'
 import type { Upstreams } from './proxy/upstreams.ts'
 import { type EmbeddedRegistry, requireEmbedded } from './registry/embedded.ts'
@@ -180,6 +180,7 @@ export function createAdminContext(parts: AdminParts): AdminContext {
         instances: upstreams.stats(),
         services: upstreams.serviceStats(),
         registry: reducer.state(),
+        now: Date.now(),
       }),
     topology: () => topologyOf(parts),
     health(service, instance) {
@@ -197,13 +198,7 @@ export function createAdminContext(parts: AdminParts): AdminContext {
       const table = store.current()
       if (table === undefined) throw new GatewayError('GW_ADMIN_CONFLICT', 'there is no table yet')
       const ejected = new Map(
-        upstreams
-          .stats()
-          .filter(({ ejectedForMs }) => ejectedForMs > 0)
-          .map(({ instance, ejectedForMs, failures }) => [
-            instance.key,
-            `ejected for another ${Math.ceil(ejectedForMs / 1000)} s: refused ${failures} connections`,
-          ]),
+        upstreams.stats().map((one) => [one.instance.key, one.outOfZone ?? ejectionText(one)]),
       )
       const { claims, trusted } = request
       return explain(shapeOf(request, Math.random()), table, {

@@ -88,11 +88,13 @@ function announce({ store, upstreams, events, logs, metrics }: Parts): void {
     for (const change of changes) logs.log.info({ table: version }, change)
     events.publish('table', { version, cause, changes })
     const { lanes, rules } = table.canaries
-    metrics.keepOnly(table.routes, new Set([...lanes, ...rules].map(({ rule }) => rule.spec.name)))
+    const canaries = new Set([...lanes, ...rules].map(({ rule }) => rule.spec.name))
+    metrics.keepOnly(table.routes, table.services, canaries)
   })
-  upstreams.subscribe((event) => {
-    events.publish('ejection', { ...event })
-    metrics.ejection(event.service, event.kind)
+  upstreams.health.subscribe((event) => {
+    const { type, ...data } = event
+    events.publish(type, data)
+    if (event.type === 'ejection') metrics.ejection(event.service, event.kind)
   })
 }
 
@@ -143,7 +145,13 @@ export function createParts(options: GatewayOptions): Parts {
     onTiming: (name, ms) => metrics.filterTiming(name, ms),
     onVerdict: (name, verdict) => metrics.filterVerdict(name, verdict),
   })
-  const upstreams = new Upstreams({ clock, random, log, onRefused: (key) => reducer.refused(key) })
+  const upstreams = new Upstreams({
+    clock,
+    random,
+    log,
+    zone: config.zone,
+    onRefused: (key) => reducer.refused(key),
+  })
   const providers = createProviders(config.registries, { clock, random, log })
   const reducer = new Reducer({
     guard: config.guard,

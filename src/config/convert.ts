@@ -14,6 +14,7 @@ import type {
   Timeouts,
   UpstreamTls,
 } from '../core/route.ts'
+import { toHealth } from './health.ts'
 import type { DefaultsInput, ServiceInput } from './policy.ts'
 import type { FilterInput, RouteInput, TextMatchInput } from './routes.ts'
 
@@ -75,6 +76,7 @@ export function toPolicy(
     maxPending: pick('maxPending') ?? 1024,
     keepAliveMs: pick('keepAlive') ?? 4000,
     streamDrainMs: pick('streamDrain') ?? 300_000,
+    health: toHealth(own, defaults),
     ...(registries === undefined ? {} : { registries }),
     ...(scheme === undefined ? {} : { scheme }),
   }

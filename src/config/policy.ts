@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { healthShape } from './health.ts'
 import { duration, name, size, upstreamUrl } from './values.ts'
 
 /** Everything about talking to a service, as people write it; `defaults` and each service use the same keys. */
@@ -87,6 +88,7 @@ const policyShape = {
   streamDrain: duration().describe(
     'WebSockets and other upgrades of an instance that goes away (draining, maintenance, vanished) stay this long, then clients get close code 1001. Long answers may take as long, others 30s at least. 0 = at once. Default 5m.',
   ),
+  ...healthShape,
 }
 
 /** The key `defaults`. */

@@ -178,6 +178,13 @@ const staticShape = {
   version: z.literal(1, { error: 'must be 1' }).describe('Version of this format: 1.'),
   listen,
   admin,
+  zone: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'Zone of this gateway, for services with zone: prefer or strict; instances have theirs in metadata (zone). Default: none.',
+    ),
   trustedProxies: z
     .array(network())
     .default([])

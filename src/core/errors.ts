@@ -121,6 +121,11 @@ export const ERRORS = {
     outcome: 'no_instance',
   },
   GW_UPSTREAM_OVERFLOW: { status: 503, title: 'The service is at its limit', outcome: 'overflow' },
+  GW_UPSTREAM_BREAKER_OPEN: {
+    status: 503,
+    title: 'The service is failing and gets a break',
+    outcome: 'breaker_open',
+  },
   GW_UPSTREAM_CONNECT: { status: 502, title: 'The service cannot be reached', outcome: 'connect_failed' },
   GW_UPSTREAM_CONNECT_TIMEOUT: {
     status: 504,

@@ -15,6 +15,7 @@ export const OUTCOMES = [
   'no_service',
   'no_instance',
   'overflow',
+  'breaker_open',
   'connect_failed',
   'connect_timeout',
   'tls_failed',

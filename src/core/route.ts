@@ -1,4 +1,5 @@
 import type { ReleaseRule } from './canary.ts'
+import type { HealthPolicy } from './health-policy.ts'
 import type { PriorityClass } from './priority-class.ts'
 import type { TextMatch } from './text-match.ts'
 import type { Scheme } from './types.ts'
@@ -199,6 +200,8 @@ export interface ServicePolicy {
   readonly keepAliveMs: number
   /** Tunnels of an instance that goes away are ended after this; 0 = at once. ms. Default 300000. */
   readonly streamDrainMs: number
+  /** What takes its instances out of rotation, and itself. */
+  readonly health: HealthPolicy
 }
 
 /** The dynamic part of the configuration: hot, swapped as a whole. */

@@ -93,6 +93,8 @@ export interface InstanceView {
   /** Failed connects since the last success. */
   readonly failures: number
   readonly ejectedForMs: number
+  /** When the time out is over; absent = it is in rotation, or its check decides. */
+  readonly ejectedUntil?: number
   readonly sockets: { readonly connected: number; readonly free: number; readonly queued: number }
 }
 
@@ -126,6 +128,12 @@ export interface ServiceView {
   readonly inFlight: number
   readonly retries: number
   readonly retryOverflows: number
+  /** Too few are in rotation: ejections are ignored. */
+  readonly isPanic: boolean
+  /** Absent = it has none. */
+  readonly breaker?: 'closed' | 'open' | 'half-open'
+  /** Requests refused by it. */
+  readonly breakerRefusals: number
   /** How many instances are in rotation. */
   readonly available: number
   readonly instances: readonly InstanceView[]
@@ -220,7 +228,17 @@ export interface GatewayEvent {
   /** 1, 2, 3 … in this process. */
   readonly id: number
   readonly at: number
-  readonly type: 'table' | 'rejected' | 'ejection' | 'registry' | 'state' | 'instance' | 'filter' | 'overload'
+  readonly type:
+    | 'table'
+    | 'rejected'
+    | 'ejection'
+    | 'panic'
+    | 'breaker'
+    | 'registry'
+    | 'state'
+    | 'instance'
+    | 'filter'
+    | 'overload'
   readonly data: Readonly<Record<string, unknown>>
 }
 

@@ -19,6 +19,10 @@ export interface LiveInstance {
   readonly since?: number
   readonly lastRequestAt?: number | undefined
   readonly ejectedForMs: number
+  /** Why it is out of rotation, in words; undefined = it is not. */
+  readonly ejected?: string | undefined
+  /** Why its zone keeps it out, in words; undefined = it does not. */
+  readonly outOfZone?: string | undefined
   readonly failures: number
   readonly requests: number
   readonly pool: { readonly connected: number; readonly free: number; readonly queued: number }
@@ -30,6 +34,9 @@ export interface LiveService {
   readonly inFlight: number
   readonly retries: number
   readonly retryOverflows: number
+  readonly breakerRefusals: number
+  readonly breaker: 'closed' | 'open' | 'half-open' | undefined
+  readonly isPanic: boolean
 }
 
 export interface TopologyInput {
@@ -48,6 +55,15 @@ export interface TopologyInput {
 
 const NO_SOCKETS = { connected: 0, free: 0, queued: 0 }
 
+/** Why an instance is ejected and for how long; undefined = it is not. */
+export function ejectionText(live: LiveInstance | undefined): string | undefined {
+  if (live?.ejected === undefined) return undefined
+  const { ejected, ejectedForMs } = live
+  return ejectedForMs > 0
+    ? `${ejected}; back in ${Math.ceil(ejectedForMs / 1000)} s`
+    : `${ejected}; back when its check passes`
+}
+
 function useOf(instance: Instance, service: Service, live: LiveInstance | undefined) {
   if (instance.drained !== undefined) {
     const reason = `drained through this gateway${instance.drained === '' ? '' : `: ${instance.drained}`}`
@@ -65,11 +81,9 @@ function useOf(instance: Instance, service: Service, live: LiveInstance | undefi
   if (!service.eligible.includes(instance)) {
     return { use: 'out', reason: `the registry says ${instance.state}` } as const
   }
-  const ejectedForMs = live?.ejectedForMs ?? 0
-  if (ejectedForMs > 0) {
-    const reason = `refused connections ${live?.failures ?? 0} times; back in ${Math.ceil(ejectedForMs / 1000)} s`
-    return { use: 'ejected', reason } as const
-  }
+  if (live?.outOfZone !== undefined) return { use: 'out', reason: live.outOfZone } as const
+  const reason = ejectionText(live)
+  if (reason !== undefined) return { use: 'ejected', reason } as const
   return { use: 'rotation' } as const
 }
 
@@ -78,6 +92,7 @@ function instanceView(
   service: Service,
   live: LiveInstance | undefined,
   latest: Instance | undefined,
+  now: number,
 ): InstanceView {
   const { key, id, address, port, scheme, state, weight, tags, version, zone, node, datacentre } = instance
   const { connected, free, queued } = live?.pool ?? NO_SOCKETS
@@ -101,6 +116,9 @@ function instanceView(
     requests: live?.requests ?? 0,
     failures: live?.failures ?? 0,
     ejectedForMs: live?.ejectedForMs ?? 0,
+    ...(live !== undefined && live.ejectedForMs > 0
+      ? { ejectedUntil: Math.round(now + live.ejectedForMs) }
+      : {}),
     sockets: { connected, free, queued },
   }
 }
@@ -123,7 +141,8 @@ export function viewServices({
   instances,
   services,
   registry,
-}: Pick<TopologyInput, 'table' | 'instances' | 'services' | 'registry'>): ServiceView[] {
+  now,
+}: Pick<TopologyInput, 'table' | 'instances' | 'services' | 'registry' | 'now'>): ServiceView[] {
   if (table === undefined) return []
   const live = new Map(instances.map((one) => [one.instance.key, one]))
   const loads = new Map(services.map((one) => [one.service, one]))
@@ -135,7 +154,7 @@ export function viewServices({
         service.source === 'static' ? undefined : registry.services.get(service.policy.registryName)
       const checked = new Map(latest?.instances.map((one) => [one.key, one]))
       const list = service.instances.map((one) =>
-        instanceView(one, service, live.get(one.key), checked.get(one.key)),
+        instanceView(one, service, live.get(one.key), checked.get(one.key), now),
       )
       const load = loads.get(service.name)
       const reason = latest === undefined ? service.reason : latest.reason
@@ -148,6 +167,9 @@ export function viewServices({
         inFlight: load?.inFlight ?? 0,
         retries: load?.retries ?? 0,
         retryOverflows: load?.retryOverflows ?? 0,
+        isPanic: load?.isPanic ?? false,
+        ...(load?.breaker === undefined ? {} : { breaker: load.breaker }),
+        breakerRefusals: load?.breakerRefusals ?? 0,
         available: list.filter(({ use }) => use === 'rotation').length,
         instances: list,
       }

@@ -35,6 +35,8 @@ export class Attempt implements Dispatcher.DispatchHandler {
   endedAt: number | undefined
   status: number | undefined
   outcome: Outcome | undefined
+  /** Of the breaker's probe; 0 = it is none. */
+  mark = 0
   /** Response body bytes that went to the sink. */
   bytesReceived = 0
   wasWritten = false

@@ -122,6 +122,14 @@ class Forwarding implements AttemptOwner, BodyWatcher {
   /** Picks and dispatches. `failure`: why there is a further try. */
   #tryNext(failure: Failure | undefined): void {
     if (this.#isSettled) return
+    const blockedMs = this.#upstreams.health.blockedForMs(this.#exchange.routed)
+    if (blockedMs > 0) {
+      // What is known of the first try is the better answer, where there is one.
+      if (failure !== undefined && failure.outcome !== 'no_instance')
+        this.#refuse(failure.outcome, failure.code)
+      else this.#refuse('breaker_open', 'GW_UPSTREAM_BREAKER_OPEN', Math.ceil(blockedMs / 1000))
+      return
+    }
     // With all tried, one of them again is better than none.
     const upstream = this.#pick(this.#tried ?? NONE) ?? (failure === undefined ? undefined : this.#pick(NONE))
     if (upstream === undefined) {
@@ -146,7 +154,7 @@ class Forwarding implements AttemptOwner, BodyWatcher {
     this.#current = attempt
     if (this.#attempts.length > 0) this.#beginSpan()
     this.#attempts.push(attempt)
-    this.#upstreams.begin(upstream, attempt.startedAt)
+    attempt.mark = this.#upstreams.begin(upstream, attempt.startedAt)
     if (this.#timeouts.perTryMs > 0) {
       this.#tryTimer = setTimeout(this.#onTryTimeout, this.#timeouts.perTryMs)
     }
@@ -166,7 +174,7 @@ class Forwarding implements AttemptOwner, BodyWatcher {
   }
 
   onHead(attempt: Attempt, status: number, headers: Headers): boolean {
-    this.#upstreams.reportSuccess(attempt.upstream)
+    this.#upstreams.health.answered(attempt.upstream, status, attempt.mark)
     clearTimeout(this.#tryTimer)
     if (!mayRetryStatus(status, this.#shape(), this.#retries)) return true
     const delayMs = this.#statusDelay(headers)
@@ -200,9 +208,7 @@ class Forwarding implements AttemptOwner, BodyWatcher {
     if (this.#isSettled) return
     clearTimeout(this.#tryTimer)
     attempt.outcome = failure.outcome
-    if (failure.isConnectFailure) {
-      this.#upstreams.reportConnectFailure(attempt.upstream, errorText(error))
-    }
+    this.#report(attempt, failure, error)
     if (attempt.hasHead) {
       this.sink.abort()
       this.#settle(failure.outcome, attempt)
@@ -222,6 +228,18 @@ class Forwarding implements AttemptOwner, BodyWatcher {
     } else {
       this.#giveUp(failure, error)
     }
+  }
+
+  /** What speaks against the instance. A socket that went stale in the pool does not, nor does what the client did. */
+  #report({ upstream, mark }: Attempt, failure: Failure, error: unknown): void {
+    const { outcome, cause, isConnectFailure } = failure
+    // Not written in time: it waited for a socket. With none at all there is nobody to connect to.
+    const isWaiting = outcome === 'header_timeout' && cause === 'connect-failure'
+    if (isWaiting && upstream.pool.stats.connected > 0) return
+    if (isConnectFailure || isWaiting) this.#upstreams.health.connectFailed(upstream, errorText(error), mark)
+    else if (outcome === 'header_timeout') this.#upstreams.health.faulted(upstream, 'no answer in time', mark)
+    else if ((outcome === 'reset' && cause !== 'stale') || outcome === 'upstream_protocol')
+      this.#upstreams.health.faulted(upstream, errorText(error), mark)
   }
 
   #retryStale(upstream: LiveUpstream): void {
@@ -290,10 +308,18 @@ class Forwarding implements AttemptOwner, BodyWatcher {
     if (attempt === undefined || attempt.hasHead) return
     attempt.cancel()
     const cause = attempt.wasWritten ? 'timeout' : 'connect-failure'
-    this.onFailure(attempt, failed('header_timeout', 'GW_UPSTREAM_TIMEOUT', cause), undefined)
+    const failure = failed('header_timeout', 'GW_UPSTREAM_TIMEOUT', cause)
+    this.onFailure(attempt, failure, undefined)
   }
 
-  readonly #onDeadline = (): void => this.#stop('deadline', 'GW_UPSTREAM_DEADLINE')
+  readonly #onDeadline = (): void => {
+    const attempt = this.#current
+    // A body that streams may be what took so long.
+    if (attempt?.wasWritten === true && !attempt.hasHead && this.#source === undefined) {
+      this.#upstreams.health.faulted(attempt.upstream, 'no answer in time', attempt.mark)
+    }
+    this.#stop('deadline', 'GW_UPSTREAM_DEADLINE')
+  }
 
   readonly #onClientGone = (): void => this.#stop('client_gone', undefined)
 
@@ -326,7 +352,7 @@ class Forwarding implements AttemptOwner, BodyWatcher {
   #closeAttempt(attempt: Attempt): void {
     if (attempt.endedAt !== undefined) return
     attempt.endedAt = this.clock.monotonic()
-    this.#upstreams.end(attempt.upstream)
+    this.#upstreams.end(attempt.upstream, attempt.mark)
     if (this.#current === attempt) this.#current = undefined
   }
 

@@ -5,6 +5,7 @@ import type { Instance } from '../core/types.ts'
 import type { Balanced } from '../routing/balance.ts'
 import { hashText } from '../routing/balance.ts'
 import type { Upstream } from './exchange.ts'
+import { clearRecord, createRecord, type EjectionCause, type OutlierRecord } from './outlier.ts'
 import { createPool, poolSignature } from './transport.ts'
 import type { ServiceLoad, UpstreamStats } from './upstream-stats.ts'
 
@@ -17,7 +18,14 @@ export interface Stream {
   destroy(): void
 }
 
-/** The live side of one instance of one service. Only `Upstreams` and `Leaving` write to it. */
+/** Why and since when it is out of rotation. */
+export interface Ejection {
+  readonly cause: EjectionCause
+  /** In words. */
+  readonly reason: string
+}
+
+/** The live side of one instance of one service. Only `Upstreams`, `Ejector` and `Leaving` write to it. */
 export class LiveUpstream implements Upstream, Balanced {
   readonly service: string
   readonly key: string
@@ -25,9 +33,18 @@ export class LiveUpstream implements Upstream, Balanced {
   /** Shared by all instances of the service. */
   readonly load: ServiceLoad
   inFlight = 0
+  /** What its requests met. */
+  readonly record: OutlierRecord
+  /** By what its requests met; until `ejectedUntil`. */
+  ejection: Ejection | undefined
   ejectedUntil = 0
+  /** Monotonic ms since when it is in rotation without a break. */
+  inRotationSince = 0
+  /** Why the gateway's own check says that it is not well. */
+  unhealthy: string | undefined
+  /** It was said that it should be out and cannot. */
+  isKeptTold = false
   slowStartAt = Number.NEGATIVE_INFINITY
-  failures = 0
   requests = 0
   /** Monotonic ms of the last request or tunnel; 0 = none. */
   lastBegunAt = 0
@@ -53,6 +70,7 @@ export class LiveUpstream implements Upstream, Balanced {
     this.service = service
     this.since = now
     this.load = load
+    this.record = createRecord(load)
     this.key = instance.key
     this.hash = hashText(instance.key)
     this.#instance = instance
@@ -70,6 +88,14 @@ export class LiveUpstream implements Upstream, Balanced {
 
   get weight(): number {
     return this.#instance.weight
+  }
+
+  get zone(): string | undefined {
+    return this.#instance.zone
+  }
+
+  get isEjected(): boolean {
+    return this.ejection !== undefined || this.unhealthy !== undefined
   }
 
   /** All sockets are in use and the queue behind them is at its limit. */
@@ -109,8 +135,10 @@ export class LiveUpstream implements Upstream, Balanced {
     this.#signature = signature
     if (hasMoved) {
       // What was learnt of the old address says nothing of the new one.
+      this.ejection = undefined
       this.ejectedUntil = 0
-      this.failures = 0
+      this.unhealthy = undefined
+      clearRecord(this.record)
     }
     return this.takePool()
   }
@@ -133,7 +161,9 @@ export class LiveUpstream implements Upstream, Balanced {
     return Math.round(clock.now() - (clock.monotonic() - this.lastBegunAt))
   }
 
-  stats(clock: Clock): UpstreamStats {
+  /** `ownZone`: of the gateway. */
+  stats(clock: Clock, ownZone: string | undefined): UpstreamStats {
+    const isStrict = this.#policy.health.zone === 'strict' && ownZone !== undefined
     const pool = sum([...this.closing, ...(this.#pool === undefined ? [] : [this.#pool])])
     return {
       service: this.service,
@@ -141,8 +171,13 @@ export class LiveUpstream implements Upstream, Balanced {
       inFlight: this.inFlight,
       since: this.since,
       lastRequestAt: this.lastRequestAt(clock),
-      ejectedForMs: Math.max(0, this.ejectedUntil - clock.monotonic()),
-      failures: this.failures,
+      ejectedForMs: this.ejection === undefined ? 0 : Math.max(0, this.ejectedUntil - clock.monotonic()),
+      ejected: this.unhealthy ?? this.ejection?.reason,
+      outOfZone:
+        isStrict && this.zone !== ownZone
+          ? `in zone ${this.zone ?? '(none)'}; the service keeps to zone ${ownZone}`
+          : undefined,
+      failures: this.record.connects,
       requests: this.requests,
       pool,
     }

@@ -157,7 +157,11 @@ export async function openUpgrade(
   // A refused connect is no work for anybody: it does not use up a try while others are left.
   for (let attempt = 0, failed = 0; failed <= attempts; attempt++) {
     if (upgrade.signal.aborted) return { tries, outcome: 'client_gone' }
-    const upstream = upstreams.pick({ routed, tried, headers, clientIp })
+    const blockedMs = upstreams.health.blockedForMs(routed)
+    if (blockedMs > 0 && tries.length === 0) {
+      return { tries, code: 'GW_UPSTREAM_BREAKER_OPEN', outcome: 'breaker_open' }
+    }
+    const upstream = blockedMs > 0 ? undefined : upstreams.pick({ routed, tried, headers, clientIp })
     if (upstream === undefined) break
     if (upstream.isFull) return { tries, code: 'GW_UPSTREAM_OVERFLOW', outcome: 'overflow' }
     tried.add(upstream.key)
@@ -166,13 +170,13 @@ export async function openUpgrade(
     const startedAt = clock.monotonic()
     const note = (status: number | undefined, outcome: Outcome) =>
       tries.push({ instance, ms: clock.monotonic() - startedAt, status, outcome })
-    upstreams.begin(upstream, startedAt)
+    const mark = upstreams.begin(upstream, startedAt)
     let socket: Socket
     try {
       socket = await connectTo(upstream, host, timeouts.connectMs)
     } catch (thrown) {
-      upstreams.end(upstream)
-      upstreams.reportConnectFailure(upstream, errorText(thrown))
+      upstreams.health.connectFailed(upstream, errorText(thrown), mark)
+      upstreams.end(upstream, mark)
       last = connectFailureOf(thrown)
       if (last.outcome !== 'connect_failed' || attempts === 0) failed++
       note(undefined, last.outcome)
@@ -180,14 +184,19 @@ export async function openUpgrade(
     }
     try {
       const answer = await ask(upgrade, upstream, socket, host, attempt + 1, timeouts.headersMs)
-      upstreams.reportSuccess(upstream)
+      upstreams.health.answered(upstream, answer.response.statusCode ?? 0, mark)
+      // The tunnel may be open for hours: it is no probe any more.
+      upstreams.endProbe(upstream, mark)
       note(answer.response.statusCode, 'ok')
       return { tries, answer, outcome: 'ok' }
     } catch (thrown) {
-      upstreams.end(upstream)
       socket.destroy()
       const isTimeout = thrown instanceof GatewayError && thrown.code === 'GW_UPSTREAM_TIMEOUT'
       const outcome = upgrade.signal.aborted ? 'client_gone' : isTimeout ? 'header_timeout' : 'reset'
+      if (outcome !== 'client_gone') {
+        upstreams.health.faulted(upstream, isTimeout ? 'no answer in time' : errorText(thrown), mark)
+      }
+      upstreams.end(upstream, mark)
       note(undefined, outcome)
       if (outcome === 'client_gone') return { tries, outcome }
       return { tries, outcome, code: isTimeout ? 'GW_UPSTREAM_TIMEOUT' : 'GW_UPSTREAM_RESET' }

@@ -1,5 +1,6 @@
 import type { Instance } from '../core/types.ts'
 import type { Side } from '../routing/release.ts'
+import type { Rotation } from '../routing/rotation.ts'
 import type { Service } from '../routing/table.ts'
 import type { LiveUpstream } from './live-upstream.ts'
 import type { ServiceLoad } from './upstream-stats.ts'
@@ -12,6 +13,13 @@ export interface Group {
   reserve: readonly LiveUpstream[]
   readonly credits: Map<string, number>
   readonly load: ServiceLoad
+  /** Ejections or zones narrow the candidates; see `rotations`. */
+  isNarrowed: boolean
+  /** By list of candidates; made anew with each change. */
+  rotations: WeakMap<readonly LiveUpstream[], Rotation<LiveUpstream>>
+  isPanic: boolean
+  /** Monotonic ms. */
+  nextSweepAt: number
   /** The live sides of versions, looked up once for each; forgotten when instances change. */
   sides: WeakMap<Side, LiveSide>
 }
@@ -29,8 +37,21 @@ export function createGroup(service: Service): Group {
     eligible: [],
     reserve: [],
     credits: new Map(),
+    load: {
+      inFlight: 0,
+      retrying: 0,
+      retries: 0,
+      retryOverflows: 0,
+      breakerRefusals: 0,
+      successes: 0,
+      failures: 0,
+      breaker: undefined,
+    },
+    isNarrowed: false,
+    rotations: new WeakMap(),
+    isPanic: false,
+    nextSweepAt: 0,
     sides: new WeakMap(),
-    load: { inFlight: 0, retrying: 0, retries: 0, retryOverflows: 0 },
   }
 }
 

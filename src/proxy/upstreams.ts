@@ -1,30 +1,23 @@
-import type { Clock, Random } from '../core/duration.ts'
 import { GatewayError } from '../core/errors.ts'
-import { hashText, maxEjected, pickInstance } from '../routing/balance.ts'
+import { type BalanceRequest, hashText, pickInstance } from '../routing/balance.ts'
+import { pickInRotation, pickLive, type Rotation, rotate } from '../routing/rotation.ts'
 import type { Service, Table } from '../routing/table.ts'
 import { Deadlines } from './deadlines.ts'
 import type { PickRequest, Upstream } from './exchange.ts'
 import { hashInput } from './hash-input.ts'
+import { Health, type HealthDeps } from './health.ts'
 import { Leaving, type LeavingEvent } from './leaving.ts'
 import { LiveUpstream, type Stream } from './live-upstream.ts'
 import { pickSide } from './side-pick.ts'
 import { createGroup, type Group, lookUp } from './upstream-group.ts'
-import type { EjectionEvent, ServiceStats, UpstreamStats } from './upstream-stats.ts'
+import type { ServiceStats, UpstreamStats } from './upstream-stats.ts'
 
-/** First ejection after a failed connect; doubles with each further one. ms. */
-const EJECT_BASE_MS = 5_000
-const EJECT_MAX_MS = 60_000
 /** Retries at a time that a service always may have, however little traffic there is. */
 const RETRY_FLOOR = 3
 /** Retries at a time as a share of the service's requests under way. */
 const RETRY_SHARE = 0.2
 
-export interface UpstreamsDeps {
-  readonly clock: Clock
-  readonly random: Random
-  readonly log: { warn(fields: object, text: string): void; info(fields: object, text: string): void }
-  /** A connect was refused: the registry's view of this instance may be late. */
-  readonly onRefused?: (instanceKey: string) => void
+export interface UpstreamsDeps extends HealthDeps {
   /** How long an instance that goes away may finish what it has, at least. ms, default 30000. */
   readonly destroyAfterMs?: number
 }
@@ -39,12 +32,14 @@ export class Upstreams {
   readonly #deps: UpstreamsDeps
   readonly #groups = new Map<string, Group>()
   readonly #leaving: Leaving
-  readonly #listeners = new Set<(event: EjectionEvent) => void>()
+  /** Hears what tries meet. */
+  readonly health: Health
   readonly #leavingListeners = new Set<(event: LeavingEvent) => void>()
 
   constructor(deps: UpstreamsDeps) {
     this.#deps = deps
     const { clock, destroyAfterMs } = deps
+    this.health = new Health(this.#groups, deps)
     this.#leaving = new Leaving({
       clock,
       ...(destroyAfterMs === undefined ? {} : { destroyAfterMs }),
@@ -64,6 +59,7 @@ export class Upstreams {
     for (const [name, group] of this.#groups) {
       if (table.services.has(name)) continue
       this.#groups.delete(name)
+      this.health.remove(group)
       for (const upstream of group.live.values()) this.#retire(upstream)
     }
   }
@@ -101,8 +97,10 @@ export class Upstreams {
     group.eligible = lookUp(group, service.eligible)
     group.reserve = lookUp(group, service.reserve)
     group.sides = new WeakMap()
-    this.#startSlowly(group, before)
+    const appeared = group.eligible.filter((upstream) => !before.has(upstream))
+    this.#startSlowly(group, appeared)
     this.#watchRotation(group)
+    this.health.update(group, appeared)
   }
 
   /** Who is out of rotation gets nothing new and closes its idle sockets; who is back begins afresh. */
@@ -118,10 +116,9 @@ export class Upstreams {
   }
 
   /** A start of all at once has nobody to carry the rest: then nobody starts slowly. */
-  #startSlowly(group: Group, before: ReadonlySet<LiveUpstream>): void {
-    const isAllNew = !group.eligible.some((upstream) => before.has(upstream))
-    for (const upstream of group.eligible) {
-      if (before.has(upstream)) continue
+  #startSlowly(group: Group, appeared: readonly LiveUpstream[]): void {
+    const isAllNew = appeared.length === group.eligible.length
+    for (const upstream of appeared) {
       upstream.slowStartAt = isAllNew ? Number.NEGATIVE_INFINITY : this.#deps.clock.monotonic()
     }
   }
@@ -140,20 +137,25 @@ export class Upstreams {
     if (group === undefined) return undefined
     const { side } = request.routed
     if (side !== undefined) {
-      const pick = (candidates: readonly LiveUpstream[]) => this.#pickFrom(candidates, group, request)
-      return pickSide(group, side, request.tried, this.#deps.clock.monotonic(), pick)
+      return pickSide(group, side, (candidates, isLastResort) =>
+        this.#pickFrom(candidates, group, request, isLastResort),
+      )
     }
-    return this.#pickFrom(group.eligible, group, request) ?? this.#pickFrom(group.reserve, group, request)
+    return (
+      this.#pickFrom(group.eligible, group, request, true) ??
+      this.#pickFrom(group.reserve, group, request, true)
+    )
   }
 
   #pickFrom(
     candidates: readonly LiveUpstream[],
     group: Group,
     request: PickRequest,
+    isLastResort: boolean,
   ): LiveUpstream | undefined {
     if (candidates.length === 0) return undefined
     const { balance, slowStartMs } = group.service.policy
-    return pickInstance(candidates, {
+    const asked: BalanceRequest = {
       kind: balance.kind,
       now: this.#deps.clock.monotonic(),
       random: this.#deps.random,
@@ -161,24 +163,50 @@ export class Upstreams {
       tried: request.tried,
       hash: balance.kind === 'consistent-hash' ? hashText(hashInput(balance.on, request)) : 0,
       credits: group.credits,
-    })
+    }
+    if (!group.isNarrowed) return pickInstance(candidates, asked)
+    const rotation = this.#rotationOf(candidates, group)
+    return isLastResort ? pickInRotation(rotation, asked) : pickLive(rotation, asked)
   }
 
-  /** Counts a request or tunnel in. `at`: monotonic ms. Exactly one `end` must follow. */
-  begin(upstream: LiveUpstream, at: number): void {
+  #rotationOf(candidates: readonly LiveUpstream[], group: Group): Rotation<LiveUpstream> {
+    let rotation = group.rotations.get(candidates)
+    if (rotation === undefined) {
+      const { panic, zone } = group.service.policy.health
+      const isWhole = candidates === group.eligible || candidates === group.reserve
+      // Of a version: ejections are ignored for the whole service or not at all, as its events say.
+      const share = isWhole ? panic : Number(group.isPanic)
+      rotation = rotate(candidates, { panic: share, zone, ownZone: this.#deps.zone })
+      group.rotations.set(candidates, rotation)
+    }
+    return rotation
+  }
+
+  /**
+   * Counts a request or tunnel in. `at`: monotonic ms. Exactly one `end` must follow. Returns the mark of the breaker's
+   * probe (0 = it is none) for `end` and the reports.
+   */
+  begin(upstream: LiveUpstream, at: number): number {
     upstream.lastBegunAt = at
     upstream.inFlight++
     upstream.requests++
     upstream.load.inFlight++
+    return upstream.load.breaker?.begin() ?? 0
+  }
+
+  /** A tunnel is open or refused: its probe is over, it goes on. */
+  endProbe(upstream: LiveUpstream, mark: number): void {
+    upstream.load.breaker?.end(mark)
   }
 
   /** Counts it out. */
-  end(upstream: LiveUpstream): void {
+  end(upstream: LiveUpstream, mark = 0): void {
     if (upstream.inFlight === 0) {
       throw new GatewayError('GW_INTERNAL_STATE', `${upstream.instance.key} was counted out twice`)
     }
     upstream.inFlight--
     upstream.load.inFlight--
+    if (mark !== 0) this.endProbe(upstream, mark)
     if (upstream.isOut && upstream.inFlight === 0) this.#leaving.check(upstream)
   }
 
@@ -196,52 +224,6 @@ export class Upstreams {
   onLeaving(listener: (event: LeavingEvent) => void): () => void {
     this.#leavingListeners.add(listener)
     return () => this.#leavingListeners.delete(listener)
-  }
-
-  /** The instance could not be connected to: out of rotation for 5 s, doubling to 60 s. */
-  reportConnectFailure(upstream: LiveUpstream, reason: string): void {
-    const now = this.#deps.clock.monotonic()
-    // The many that failed together with the first one are one failure.
-    if (upstream.isRetired || upstream.ejectedUntil > now) return
-    upstream.failures++
-    this.#deps.onRefused?.(upstream.instance.key)
-    const forMs = Math.min(EJECT_MAX_MS, EJECT_BASE_MS * 2 ** Math.min(upstream.failures - 1, 10))
-    if (this.#canEject(upstream, now)) {
-      upstream.ejectedUntil = now + forMs
-      upstream.slowStartAt = upstream.ejectedUntil
-      this.#tell({ kind: 'ejected', reason, forMs }, upstream)
-    } else if (upstream.failures === 1) {
-      this.#tell({ kind: 'kept', reason: `${reason}; too few others are left`, forMs: 0 }, upstream)
-    }
-  }
-
-  #canEject(upstream: LiveUpstream, now: number): boolean {
-    const eligible = this.#groups.get(upstream.service)?.eligible ?? []
-    let ejected = 0
-    for (const one of eligible) if (one.ejectedUntil > now) ejected++
-    return ejected < maxEjected(eligible.length)
-  }
-
-  /** The instance answered: its failures are forgotten, and an ejection ends. */
-  reportSuccess(upstream: LiveUpstream): void {
-    if (upstream.failures === 0) return
-    upstream.failures = 0
-    if (upstream.ejectedUntil === 0) return
-    upstream.ejectedUntil = 0
-    this.#tell({ kind: 'returned', reason: 'it answers again', forMs: 0 }, upstream)
-  }
-
-  #tell(event: Pick<EjectionEvent, 'kind' | 'reason' | 'forMs'>, upstream: LiveUpstream): void {
-    const full: EjectionEvent = { ...event, service: upstream.service, instanceKey: upstream.instance.key }
-    if (full.kind === 'returned') this.#deps.log.info(full, 'instance is back in rotation')
-    else this.#deps.log.warn(full, full.kind === 'ejected' ? 'instance ejected' : 'instance fails but stays')
-    for (const listener of this.#listeners) listener(full)
-  }
-
-  /** Ejections and returns as they happen; the result ends the subscription. */
-  subscribe(listener: (event: EjectionEvent) => void): () => void {
-    this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
   }
 
   /**
@@ -275,22 +257,32 @@ export class Upstreams {
 
   /** One line per instance of the table, then those that are leaving. */
   stats(): readonly UpstreamStats[] {
-    const { clock } = this.#deps
+    const { clock, zone } = this.#deps
     const all: UpstreamStats[] = []
     for (const group of this.#groups.values()) {
-      for (const upstream of group.live.values()) all.push(upstream.stats(clock))
+      for (const upstream of group.live.values()) all.push(upstream.stats(clock, zone))
     }
-    for (const upstream of this.#leaving.retired()) all.push(upstream.stats(clock))
+    for (const upstream of this.#leaving.retired()) all.push(upstream.stats(clock, zone))
     return all
   }
 
   /** One line per service of the table. */
   serviceStats(): readonly ServiceStats[] {
-    return [...this.#groups.values()].map((group) => ({ service: group.service.name, ...group.load }))
+    return [...this.#groups.values()].map(({ service, load, isPanic }) => ({
+      service: service.name,
+      inFlight: load.inFlight,
+      retrying: load.retrying,
+      retries: load.retries,
+      retryOverflows: load.retryOverflows,
+      breakerRefusals: load.breakerRefusals,
+      breaker: load.breaker?.state,
+      isPanic,
+    }))
   }
 
   /** Cuts off everything. For a graceful end wait until nothing is in flight before. */
   async close(): Promise<void> {
+    this.health.close()
     const pools: Promise<void>[] = [this.#leaving.close()]
     for (const group of this.#groups.values()) {
       for (const upstream of group.live.values()) {

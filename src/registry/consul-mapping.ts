@@ -16,6 +16,7 @@ const healthEntry = z.object({
     Address: z.string().default(''),
     Datacenter: z.string().optional(),
     TaggedAddresses: z.record(z.string(), z.string()).nullish(),
+    Meta: z.record(z.string(), z.string()).nullish(),
   }),
   Service: z.object({
     ID: z.string().min(1),
@@ -160,6 +161,8 @@ function toInstance(
   const dc = node.Datacenter ?? datacentre ?? 'local'
   const scheme = meta['scheme'] ?? tagValue(tags, 'scheme')
   const version = meta['version'] ?? tagValue(tags, 'version')
+  // A machine is in one place, and so is all that runs there: said once, in the agent's node_meta.
+  const zone = meta['zone'] ?? node.Meta?.['zone']
   return {
     key: `${registry}/${dc}/${node.Node}/${service.ID}`,
     id: service.ID,
@@ -175,7 +178,7 @@ function toInstance(
     datacentre: dc,
     checks,
     ...(version === undefined ? {} : { version }),
-    ...(meta['zone'] === undefined ? {} : { zone: meta['zone'] }),
+    ...(zone === undefined ? {} : { zone }),
   }
 }
 

@@ -11,8 +11,6 @@ export interface Balanced {
   readonly weight: number
   /** Requests and tunnels under way. */
   readonly inFlight: number
-  /** Monotonic ms until which it is left out; 0 = in rotation. */
-  readonly ejectedUntil: number
   /** Monotonic ms at which its slow start began; `-Infinity` = none. */
   readonly slowStartAt: number
   /** Its queue is at the limit: taken only when all others are, too. */
@@ -64,9 +62,8 @@ export function effectiveWeight(instance: Balanced, now: number, slowStartMs: nu
 }
 
 /**
- * One of the candidates, or undefined when all were tried. Ejected ones are left out while others remain and
- * at least half of all are in rotation; below that ejection is ignored (panic: the rest would be overrun).
- * Full ones are taken last; a full result means that the whole service is at its limit.
+ * One of the candidates, or undefined when all were tried. Who is ejected is no candidate: see rotation.ts.
+ * Full ones are taken last; a full result means that all candidates are at their limit.
  */
 export function pickInstance<T extends Balanced>(
   candidates: readonly T[],
@@ -84,31 +81,20 @@ export function pickInstance<T extends Balanced>(
   }
 }
 
-/** How many of `total` instances may be ejected at the same time: half, one of two or three, never the last. */
-export function maxEjected(total: number): number {
-  return total < 2 ? 0 : Math.max(1, Math.floor(total / 2))
+/** How many of `total` instances may be ejected at a time: the share, one of two or three, never the last. */
+export function maxEjected(total: number, share: number): number {
+  if (total < 2 || share === 0) return 0
+  return Math.min(total - 1, Math.max(1, Math.floor(total * share)))
 }
 
 function usable<T extends Balanced>(candidates: readonly T[], request: BalanceRequest): readonly T[] {
-  const { now, tried } = request
-  let inRotation = 0
+  const { tried } = request
   let isClean = tried.size === 0
-  for (const candidate of candidates) {
-    if (candidate.ejectedUntil <= now) inRotation++
-    if (candidate.isFull) isClean = false
-  }
-  if (isClean && inRotation === candidates.length) return candidates
+  for (const candidate of candidates) if (candidate.isFull) isClean = false
+  if (isClean) return candidates
   const untried = tried.size === 0 ? candidates : candidates.filter((one) => !tried.has(one.key))
-  const isPanic = inRotation * 2 < candidates.length
-  return (
-    atLeastOne(untried.filter((one) => (isPanic || one.ejectedUntil <= now) && !one.isFull)) ??
-    atLeastOne(untried.filter((one) => !one.isFull)) ??
-    untried
-  )
-}
-
-function atLeastOne<T>(list: readonly T[]): readonly T[] | undefined {
-  return list.length === 0 ? undefined : list
+  const free = untried.filter((one) => !one.isFull)
+  return free.length === 0 ? untried : free
 }
 
 /**

@@ -1,9 +1,11 @@
 import type { CanaryMatch, CanaryRule, CanaryStates, LaneRule, ReleaseRule } from '../../src/core/canary.ts'
 import type { Principal } from '../../src/core/principal.ts'
+import type { ServicePolicy } from '../../src/core/route.ts'
 import type { Instance, RegistryState } from '../../src/core/types.ts'
 import { decideSide, type SideDecision, type SideInput } from '../../src/routing/canary.ts'
 import { compileTable } from '../../src/routing/compile.ts'
 import type { Table } from '../../src/routing/table.ts'
+import { aPolicy } from './exchange.ts'
 import { aRoute, configOf } from './routing.ts'
 
 /** An instance as a registry would tell it. */
@@ -102,7 +104,14 @@ const registries = new WeakMap<readonly Instance[], RegistryState>()
 /** A table with a route to each service of the instances, named as the service. */
 export function releaseTable(
   canaries: readonly ReleaseRule[],
-  more: { instances?: readonly Instance[]; states?: CanaryStates; previous?: Table; routes?: string[] } = {},
+  more: {
+    instances?: readonly Instance[]
+    states?: CanaryStates
+    previous?: Table
+    routes?: string[]
+    /** Of every service. */
+    policy?: Partial<ServicePolicy>
+  } = {},
 ): Promise<Table> {
   const { instances = CATALOG, states, previous } = more
   const registry = registries.get(instances) ?? registryOf(...instances)
@@ -111,7 +120,7 @@ export function releaseTable(
   return compileTable({
     config: configOf(
       routes.map((name) => aRoute(name)),
-      { canaries },
+      { canaries, defaultPolicy: aPolicy({ name: '', ...more.policy }) },
     ),
     declared: [],
     registry,

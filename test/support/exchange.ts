@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events'
 import { systemClock } from '../../src/core/duration.ts'
 import { Headers } from '../../src/core/headers.ts'
+import { DEFAULT_HEALTH } from '../../src/core/health-policy.ts'
 import type { RouteSpec, ServicePolicy } from '../../src/core/route.ts'
 import type { Instance } from '../../src/core/types.ts'
 import type { Exchange, RequestBody, ResponseSink } from '../../src/proxy/exchange.ts'
@@ -32,6 +33,7 @@ export function aPolicy(own: Partial<ServicePolicy> = {}): ServicePolicy {
     maxPending: 64,
     keepAliveMs: 4000,
     streamDrainMs: 300_000,
+    health: DEFAULT_HEALTH,
     ...own,
   }
 }

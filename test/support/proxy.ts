@@ -100,7 +100,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     info: () => {},
     warn: (fields: object, text: string) => void warnings.push(`${text} ${JSON.stringify(fields)}`),
   }
-  const upstreams = new Upstreams({ clock: systemClock, random, log: quietLog })
+  const upstreams = new Upstreams({ clock: systemClock, random, log: quietLog, zone: config.static.zone })
   const environment = aFilterEnvironment({ random, log, ...options.environment })
   const resources = createFilterResources(config.static, environment)
   await resources.start()

@@ -26,18 +26,43 @@ test('says of each instance what the gateway makes of it and why', () => {
   const [view] = viewServices({
     table: aTable({ ...service, eligible, reserve }),
     instances: [
-      live('ejected', { ejectedForMs: 3200, failures: 2 }),
+      live('ejected', { ejectedForMs: 3200, ejected: '5 of 5 answers were 503' }),
       live('good', { inFlight: 3, requests: 9 }),
     ],
-    services: [{ service: 'shop', inFlight: 3, retries: 1, retryOverflows: 0 }],
+    services: [
+      {
+        service: 'shop',
+        inFlight: 3,
+        retries: 1,
+        retryOverflows: 0,
+        breakerRefusals: 2,
+        breaker: 'open',
+        isPanic: true,
+      },
+    ],
     registry: NOBODY,
+    now: 1000,
   })
-  expect(view).toMatchObject({ name: 'shop', available: 1, inFlight: 3, retries: 1 })
+  expect(view).toMatchObject({
+    name: 'shop',
+    available: 1,
+    inFlight: 3,
+    retries: 1,
+    isPanic: true,
+    breaker: 'open',
+    breakerRefusals: 2,
+  })
   expect(view?.instances.map(({ id, use, reason }) => [id, use, reason])).toEqual([
     ['good', 'rotation', undefined],
-    ['ejected', 'ejected', 'refused connections 2 times; back in 4 s'],
+    ['ejected', 'ejected', '5 of 5 answers were 503; back in 4 s'],
     ['sick', 'out', 'the registry says critical'],
     ['held', 'reserve', 'held: all vanished'],
+  ])
+  expect(view?.instances.map(({ ejectedUntil }) => ejectedUntil)).toEqual([
+    undefined,
+    4200,
+    undefined,
+    undefined,
   ])
   expect(view?.instances[0]).toMatchObject({ inFlight: 3, requests: 9, address: '127.0.0.1:1' })
 })
@@ -49,6 +74,7 @@ test('a held instance is in rotation when nothing else is left', () => {
     instances: [],
     services: [],
     registry: NOBODY,
+    now: 1000,
   })
   expect(view?.instances[0]?.use).toBe('rotation')
   expect(view?.available).toBe(1)
@@ -69,6 +95,7 @@ test('source and checks are those of now, not of when the table was made', () =>
     instances: [],
     services: [],
     registry: { services: new Map([['shop', state]]), problems: [] },
+    now: 1000,
   })
   expect(view).toMatchObject({ source: 'stale', reason: 'its read fails' })
   expect(view?.instances[0]?.checks).toEqual([check])
@@ -76,7 +103,13 @@ test('source and checks are those of now, not of when the table was made', () =>
 
 test('an IPv6 address stands in brackets', () => {
   const service = aService([anInstance('six', 80, { address: '::1' })])
-  const [view] = viewServices({ table: aTable(service), instances: [], services: [], registry: NOBODY })
+  const [view] = viewServices({
+    table: aTable(service),
+    instances: [],
+    services: [],
+    registry: NOBODY,
+    now: 1000,
+  })
   expect(view?.instances[0]?.address).toBe('[::1]:80')
 })
 

@@ -27,6 +27,8 @@ const SERVICE: ServiceView = {
   inFlight: 0,
   retries: 0,
   retryOverflows: 0,
+  isPanic: false,
+  breakerRefusals: 0,
   available: 1,
   instances: [INSTANCE],
 }

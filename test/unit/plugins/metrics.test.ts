@@ -102,12 +102,26 @@ test('latencies of routes beyond 15 % of the cap count under _other, and outcome
 test('removed routes take their series along and give their room back', async () => {
   const metrics = createMetrics(100)
   for (let i = 0; i < 100; i++) metrics.record(aRecord({ route: `route-${i}` }))
-  metrics.keepOnly(new Set(['route-7']), new Set())
+  metrics.keepOnly(new Set(['route-7']), new Set(), new Set())
   metrics.record(aRecord({ route: 'fresh' }))
   const routes = (await linesOf(metrics, 'sluice_requests_total')).map(
     (line) => /route="([^"]+)"/.exec(line)?.[1],
   )
   expect(routes).toEqual(['route-7', 'fresh'])
+})
+
+test('ejections of services beyond the cap count under _other; those of removed services go', async () => {
+  const metrics = createMetrics(99)
+  for (let i = 0; i < 50; i++) metrics.ejection(`service-${i}`, 'ejected')
+  const lines = await linesOf(metrics, 'sluice_ejections_total')
+  expect(lines).toHaveLength(34)
+  expect(lines).toContain('sluice_ejections_total{service="_other",kind="ejected"} 17')
+  metrics.keepOnly(new Set(), new Set(['service-3']), new Set())
+  expect(await linesOf(metrics, 'sluice_ejections_total{service="service-')).toEqual([
+    'sluice_ejections_total{service="service-3",kind="ejected"} 1',
+  ])
+  metrics.ejection('fresh', 'returned')
+  expect(await linesOf(metrics, 'sluice_ejections_total{service="fresh"')).toHaveLength(1)
 })
 
 test('a label value with quotes and newlines cannot break the format', async () => {

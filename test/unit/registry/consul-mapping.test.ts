@@ -238,6 +238,13 @@ describe('scheme, version, zone', () => {
     expect(one({ service: { Meta } })).toMatchObject({ scheme: 'https', version: '2.1', zone: 'a' })
   })
 
+  test('the zone also from the metadata of the node; that of the service wins', () => {
+    const node = { Meta: { zone: 'b' } }
+    expect(one({ node }).zone).toBe('b')
+    expect(one({ node, service: { Meta: { zone: 'a' } } }).zone).toBe('a')
+    expect(one({ node: { Meta: null } }).zone).toBeUndefined()
+  })
+
   test('scheme and version also from tags; metadata win', () => {
     const Tags = ['version=3', 'scheme=h2c']
     expect(one({ service: { Tags } })).toMatchObject({ scheme: 'h2c', version: '3' })

@@ -13,7 +13,6 @@ const one = (key: string, own: Partial<Balanced> = {}): Balanced => ({
   hash: hashText(key),
   weight: 1,
   inFlight: 0,
-  ejectedUntil: 0,
   slowStartAt: Number.NEGATIVE_INFINITY,
   isFull: false,
   ...own,
@@ -76,29 +75,18 @@ test('what was tried is left out; when all were tried there is nobody', () => {
   expect(pickInstance([], request())).toBeUndefined()
 })
 
-test('ejected ones are left out while enough others remain', () => {
-  const candidates = few(4).map((each, i) => (i === 0 ? { ...each, ejectedUntil: 2000 } : each))
-  for (const kind of ['least-request', 'round-robin', 'consistent-hash'] as const) {
-    for (let hash = 0; hash < 50; hash++) {
-      expect(pickInstance(candidates, request({ kind, hash: hashText(String(hash)) }))?.key).not.toBe('i-0')
-    }
-  }
-  expect(countPicks(candidates, request({ now: 3000 })).has('i-0')).toBe(true)
-})
-
-test('panic: with most of them ejected, ejection is ignored', () => {
-  const candidates = few(4).map((each, i) => (i < 3 ? { ...each, ejectedUntil: 2000 } : each))
-  expect(countPicks(candidates, request()).size).toBe(4)
-})
-
 test('a full one is taken only when all are', () => {
   const candidates = [one('full', { isFull: true }), one('free')]
   expect(countPicks(candidates, request()).get('free')).toBe(10_000)
   expect(pickInstance([one('full', { isFull: true })], request())?.isFull).toBe(true)
 })
 
-test('at most half may be ejected, never the last one', () => {
-  expect([0, 1, 2, 3, 4, 5, 10].map(maxEjected)).toEqual([0, 0, 1, 1, 2, 2, 5])
+test('at most the share may be ejected, one of two or three, never the last one', () => {
+  const limits = (share: number) => [0, 1, 2, 3, 4, 5, 10].map((total) => maxEjected(total, share))
+  expect(limits(0.5)).toEqual([0, 0, 1, 1, 2, 2, 5])
+  expect(limits(0.1)).toEqual([0, 0, 1, 1, 1, 1, 1])
+  expect(limits(1)).toEqual([0, 0, 1, 2, 3, 4, 9])
+  expect(limits(0)).toEqual([0, 0, 0, 0, 0, 0, 0])
 })
 
 test('slow start grows from a tenth to the full share', () => {
