@@ -34,7 +34,7 @@ export class FileKeys implements KeySource {
     // With good keys in use a file that was broken since is no reason to refuse a change of something else.
     if (this.#set !== undefined) return
     try {
-      parseJwks(await readFile(this.#path))
+      await parseJwks(await readFile(this.#path))
     } catch (cause) {
       throw new GatewayError('GW_CONFIG_INVALID', `jwksFile ${this.#path} is of no use`, { cause })
     }
@@ -48,7 +48,7 @@ export class FileKeys implements KeySource {
   async #read(): Promise<void> {
     const { log, onFetch } = this.#deps
     try {
-      const { set, dropped } = parseJwks(await readFile(this.#path))
+      const { set, dropped } = await parseJwks(await readFile(this.#path))
       this.#set = set
       if (dropped.length > 0) log.warn({ provider: this.#name, dropped }, 'keys of the file left out')
       onFetch(this.#name, 'ok')

@@ -1,7 +1,8 @@
 import { hash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
+import { errorText } from '../core/errors.ts'
+import type { Algorithm } from './algorithms.ts'
 import { allowedAlgorithm, claimProblem, isSigned, type JwtRules, type ParsedJwt, parseJwt } from './jwt.ts'
-import type { KeySet } from './key-set.ts'
 import type { KeySource } from './key-source.ts'
 import type { IdentityProvider, ProviderDeps, TokenFailure, TokenVerdict } from './provider.ts'
 import { deepFreeze } from './strict-json.ts'
@@ -37,6 +38,8 @@ export class JwtProvider implements IdentityProvider {
   readonly #keys: KeySource
   readonly #deps: ProviderDeps
   readonly #remembered: LRUCache<string, Remembered> | undefined
+  /** By token: one check for all requests that bring it meanwhile. */
+  readonly #inFlight = new Map<string, Promise<TokenVerdict>>()
 
   constructor(options: JwtProviderOptions, keys: KeySource, deps: ProviderDeps) {
     this.name = options.name
@@ -58,19 +61,11 @@ export class JwtProvider implements IdentityProvider {
     // Before any key is looked for: a token of somebody else must not make us ask the issuer for keys.
     const problem = claimProblem(jwt, this.#options.rules, this.#deps.clock.now() / 1000)
     if (problem !== undefined) return invalid(problem)
-    const set = this.#keys.current()
-    if (set !== undefined && set.candidates(algorithm, jwt.kid).length > 0) {
-      return this.#check(jwt, id, set)
-    }
-    const isThere = () => (this.#keys.current()?.candidates(algorithm, jwt.kid).length ?? 0) > 0
-    return this.#keys.refetch(isThere).then((isFresh) => {
-      const fresh = this.#keys.current()
-      if (fresh === undefined) return UNAVAILABLE
-      const verdict = this.#check(jwt, id, fresh)
-      // With the issuer away it may well be a new key of its own.
-      const isUnknown = verdict.kind === 'invalid' && verdict.reason === 'unknown_key'
-      return isUnknown && !isFresh ? UNAVAILABLE : verdict
-    })
+    const running = this.#inFlight.get(token)
+    if (running !== undefined) return running
+    const checked = this.#check(jwt, algorithm, id).finally(() => this.#inFlight.delete(token))
+    this.#inFlight.set(token, checked)
+    return checked
   }
 
   #idOf(token: string): string | undefined {
@@ -88,17 +83,30 @@ export class JwtProvider implements IdentityProvider {
     return undefined
   }
 
-  #check(jwt: ParsedJwt, id: string | undefined, set: KeySet): TokenVerdict {
-    const algorithm = allowedAlgorithm(jwt, this.#options.rules)
-    if (algorithm === undefined) return invalid('algorithm')
-    const candidates = set.candidates(algorithm, jwt.kid)
-    if (candidates.length === 0) return invalid('unknown_key')
-    const key = candidates.find((each) => isSigned(jwt, algorithm, each.key))
-    if (key === undefined) return invalid('signature')
-    const verdict: TokenVerdict = { kind: 'valid', claims: deepFreeze(jwt.claims) }
+  async #check(jwt: ParsedJwt, algorithm: Algorithm, id: string | undefined): Promise<TokenVerdict> {
+    const candidates = () => this.#keys.current()?.candidates(algorithm, jwt.kid)
+    const isThere = () => (candidates()?.length ?? 0) > 0
+    const isFresh = isThere() || (await this.#keys.refetch(isThere))
+    const found = candidates()
+    if (found === undefined) return UNAVAILABLE
+    // With the issuer away it may well be a new key of its own.
+    if (found.length === 0) return isFresh ? invalid('unknown_key') : UNAVAILABLE
+    try {
+      for (const { id: keyId, key } of found) {
+        if (await isSigned(jwt, algorithm, key)) return this.#remember(jwt, id, keyId)
+      }
+    } catch (thrown) {
+      this.#deps.log.warn({ provider: this.name, err: errorText(thrown) }, 'a token could not be checked')
+      return UNAVAILABLE
+    }
+    return invalid('signature')
+  }
+
+  #remember({ claims }: ParsedJwt, id: string | undefined, keyId: string): TokenVerdict {
+    const verdict: TokenVerdict = { kind: 'valid', claims: deepFreeze(claims) }
     const now = this.#deps.clock.now()
-    const until = Math.min(Number(jwt.claims['exp']) * 1000, now + this.#options.cacheMs)
-    if (id !== undefined && until > now) this.#remembered?.set(id, { verdict, keyId: key.id, until })
+    const until = Math.min(Number(claims['exp']) * 1000, now + this.#options.cacheMs)
+    if (id !== undefined && until > now) this.#remembered?.set(id, { verdict, keyId, until })
     return verdict
   }
 

@@ -1,4 +1,5 @@
-import { createPublicKey, createSecretKey, hash, type JsonWebKey, type KeyObject } from 'node:crypto'
+import { createSecretKey, hash, KeyObject, type webcrypto } from 'node:crypto'
+import { importJWK } from 'jose/key/import'
 import { errorText, GatewayError } from '../core/errors.ts'
 import { type Algorithm, ASYMMETRIC_ALGORITHMS, isFitting } from './algorithms.ts'
 import { type JsonObject, parseStrictObject } from './strict-json.ts'
@@ -35,6 +36,18 @@ const PUBLIC_PARTS: Readonly<Record<string, readonly string[]>> = {
   EC: ['crv', 'x', 'y'],
   OKP: ['crv', 'x'],
 }
+
+/**
+ * jose imports a key for one algorithm, which a JWK need not name: any of its kind will do, as the key is taken out of
+ * that bond again. By curve, or type.
+ */
+const IMPORTED_AS: ReadonlyMap<unknown, Algorithm> = new Map([
+  ['RSA', 'RS256'],
+  ['P-256', 'ES256'],
+  ['P-384', 'ES384'],
+  ['P-521', 'ES512'],
+  ['Ed25519', 'EdDSA'],
+])
 
 /** Puts keys into a set. */
 export function createKeySet(keys: readonly VerifyKey[]): KeySet {
@@ -75,17 +88,17 @@ export interface ParsedKeys {
 
 /**
  * Reads a JWK set (RFC 7517 §5). A key that cannot check signatures is left out; a document without a single usable
- * key, or one that is no JWK set, throws GW_IDENTITY_KEYS. Symmetric keys are never taken: who can read a public
+ * key, or one that is no JWK set, rejects with GW_IDENTITY_KEYS. Symmetric keys are never taken: who can read a public
  * document could sign with them.
  */
-export function parseJwks(bytes: Uint8Array): ParsedKeys {
+export async function parseJwks(bytes: Uint8Array): Promise<ParsedKeys> {
   const document = parseStrictObject(bytes)
   const list = document?.['keys']
   if (!Array.isArray(list)) throw new GatewayError('GW_IDENTITY_KEYS', 'this is no JWK set')
   const keys: VerifyKey[] = []
   const dropped: string[] = []
-  list.slice(0, MAX_KEYS).forEach((entry: unknown, index) => {
-    const result = readKey(entry)
+  const results = await Promise.all(list.slice(0, MAX_KEYS).map(readKey))
+  results.forEach((result, index) => {
     if (typeof result === 'string') dropped.push(`key ${index + 1}: ${result}`)
     else keys.push(result)
   })
@@ -98,7 +111,7 @@ export function parseJwks(bytes: Uint8Array): ParsedKeys {
 }
 
 /** A text: why the key is of no use. */
-function readKey(entry: unknown): VerifyKey | string {
+async function readKey(entry: unknown): Promise<VerifyKey | string> {
   if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) return 'it is no object'
   const jwk = entry as JsonObject
   const { kty, kid, alg, use, key_ops: operations } = jwk as Record<string, unknown>
@@ -111,9 +124,11 @@ function readKey(entry: unknown): VerifyKey | string {
   if (alg !== undefined && typeof alg !== 'string') return 'its alg is no string'
   const picked: Record<string, unknown> = { kty }
   for (const name of parts) picked[name] = jwk[name]
+  const importAs = IMPORTED_AS.get(kty === 'RSA' ? kty : jwk['crv'])
+  if (importAs === undefined) return 'no known algorithm has its curve (crv)'
   let key: KeyObject
   try {
-    key = createPublicKey({ format: 'jwk', key: picked as JsonWebKey })
+    key = KeyObject.from((await importJWK(picked, importAs)) as webcrypto.CryptoKey)
   } catch (thrown) {
     return `it cannot be read: ${errorText(thrown)}`
   }

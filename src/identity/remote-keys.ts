@@ -84,7 +84,7 @@ export class RemoteKeys implements KeySource {
     const saved = await cacheFile?.read()
     if (saved === undefined || this.#deps.clock.now() - saved.savedAt > maxStaleMs) return
     try {
-      this.#set = parseJwks(saved.document).set
+      this.#set = (await parseJwks(saved.document)).set
       this.#fetchedAt = saved.savedAt
     } catch (thrown) {
       this.#deps.log.warn({ provider: name, err: errorText(thrown) }, 'the saved keys are of no use')
@@ -141,7 +141,7 @@ export class RemoteKeys implements KeySource {
     const { log, clock } = this.#deps
     try {
       const document = await fetch()
-      const parsed = parseJwks(document)
+      const parsed = await parseJwks(document)
       if (this.#closed.signal.aborted) return 'failed'
       this.#take(parsed)
       await cacheFile?.write(document, clock.now())

@@ -1,7 +1,8 @@
+import { type KeyObject, sign } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { ASYMMETRIC_ALGORITHMS, isFitting, isSignedBy } from '../../../src/identity/algorithms.ts'
-import { claimProblem, type JwtRules, parseJwt } from '../../../src/identity/jwt.ts'
-import { goodClaims, ISSUER, makeKey, makeToken, secretKey, signatureOf } from '../../support/tokens.ts'
+import { type Algorithm, ASYMMETRIC_ALGORITHMS, isFitting } from '../../../src/identity/algorithms.ts'
+import { claimProblem, isSigned, type JwtRules, type ParsedJwt, parseJwt } from '../../../src/identity/jwt.ts'
+import { encode, goodClaims, ISSUER, makeKey, makeToken, rawToken, secretKey } from '../../support/tokens.ts'
 
 const RULES: JwtRules = {
   issuer: ISSUER,
@@ -22,22 +23,64 @@ function problem(own: Record<string, unknown>, rules: Partial<JwtRules> = {}, he
 describe('signatures', () => {
   const keys = ['RS256', 'PS256', 'ES256', 'ES384', 'ES512', 'EdDSA'].map((alg) => makeKey(alg, alg))
 
-  test.each(['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'])(
-    '%s: good, changed, cut off, longer',
-    (alg) => {
-      const key = keys.find((each) => each.alg === alg) ?? (keys[0] as (typeof keys)[0])
-      const made = signatureOf(alg, key.privateKey, 'data')
-      const check = (data: string, signature: Buffer) =>
-        isSignedBy(alg as 'RS256', key.publicKey, Buffer.from(data), signature)
-      expect(isFitting(alg as 'RS256', key.publicKey)).toBe(true)
-      expect(check('data', made)).toBe(true)
-      expect(check('datb', made)).toBe(false)
-      expect(check('data', made.subarray(1))).toBe(false)
-      expect(check('data', Buffer.concat([made, Buffer.of(0)]))).toBe(false)
-      expect(check('data', Buffer.alloc(made.length))).toBe(false)
-      expect(check('data', Buffer.alloc(0))).toBe(false)
-    },
-  )
+  /** Whether the key made it, for a token that is nothing but text. */
+  const isMade = (token: string, alg: string, key: KeyObject) =>
+    isSigned({ token } as ParsedJwt, alg as Algorithm, key)
+
+  const all = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA']
+  test.each([...all, 'Ed25519'])('%s: good, changed, cut off, longer', async (alg) => {
+    const family = alg === 'Ed25519' ? 'EdDSA' : alg
+    const { privateKey, publicKey } =
+      keys.find((each) => each.alg === family) ?? (keys[0] as (typeof keys)[0])
+    const token = rawToken({ alg }, 'data', alg, privateKey)
+    const [head = '', , tail = ''] = token.split('.')
+    const made = Buffer.from(tail, 'base64url')
+    const check = (data: string, signature: Buffer) =>
+      isMade(`${head}.${encode(data)}.${signature.toString('base64url')}`, alg, publicKey)
+    expect(isFitting(alg as Algorithm, publicKey)).toBe(true)
+    expect(await check('data', made)).toBe(true)
+    expect(await check('datb', made)).toBe(false)
+    const changed = Buffer.from(made)
+    changed[5] = (changed[5] ?? 0) ^ 1
+    const zero = Buffer.alloc(made.length / 2)
+    const others = [
+      changed,
+      made.subarray(1),
+      made.subarray(0, -1),
+      Buffer.concat([made, Buffer.of(0)]),
+      Buffer.concat([Buffer.of(0), made]),
+      Buffer.concat([made, made]),
+      Buffer.alloc(made.length),
+      Buffer.concat([zero, made.subarray(zero.length)]),
+      Buffer.concat([made.subarray(0, zero.length), zero]),
+      Buffer.alloc(made.length, 0xff),
+      Buffer.alloc(0),
+    ]
+    for (const other of others) expect([other, await check('data', other)]).toEqual([other, false])
+  })
+
+  test('a signature of DER is none of ES256', async () => {
+    const key = keys.find(({ alg }) => alg === 'ES256') as (typeof keys)[0]
+    const data = `${encode({ alg: 'ES256' })}.${encode('data')}`
+    const der = sign('sha256', Buffer.from(data), { key: key.privateKey, dsaEncoding: 'der' })
+    expect(await isMade(`${data}.${der.toString('base64url')}`, 'ES256', key.publicKey)).toBe(false)
+  })
+
+  test('a token that names another algorithm than the one that was chosen is not believed', async () => {
+    const { privateKey, publicKey } = keys[0] as (typeof keys)[0]
+    const secret = secretKey(publicKey.export({ format: 'pem', type: 'spki' }))
+    for (const [alg, key] of [
+      ['RS512', privateKey],
+      ['PS256', privateKey],
+      ['HS256', secret],
+    ] as const) {
+      expect(await isMade(rawToken({ alg }, 'data', alg, key), 'RS256', publicKey)).toBe(false)
+    }
+    expect(await isMade(`${encode({ alg: 'none' })}.${encode('data')}.`, 'RS256', publicKey)).toBe(false)
+    // The other way round nothing is said of the token: a public key is no secret.
+    const confused = rawToken({ alg: 'HS256' }, 'data', 'HS256', secret)
+    await expect(isMade(confused, 'HS256', publicKey)).rejects.toThrow(TypeError)
+  })
 
   test('an algorithm fits only its own kind of key', () => {
     const fits = (alg: string, index: number) => isFitting(alg as 'RS256', keys[index]?.publicKey as never)

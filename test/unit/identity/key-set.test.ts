@@ -1,5 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
+import { ASYMMETRIC_ALGORITHMS } from '../../../src/identity/algorithms.ts'
 import { parseJwks, secretKeySet } from '../../../src/identity/key-set.ts'
 import { jwksOf, makeKey } from '../../support/tokens.ts'
 
@@ -8,8 +9,8 @@ const ed = makeKey('EdDSA', 'b')
 const parse = (keys: unknown) => parseJwks(Buffer.from(JSON.stringify({ keys })))
 
 describe('a JWK set', () => {
-  test('gives the keys that fit by name and algorithm', () => {
-    const { set, dropped } = parseJwks(Buffer.from(jwksOf(es, ed)))
+  test('gives the keys that fit by name and algorithm', async () => {
+    const { set, dropped } = await parseJwks(Buffer.from(jwksOf(es, ed)))
     expect(dropped).toEqual([])
     expect(set.candidates('ES256', 'a')).toHaveLength(1)
     expect(set.candidates('EdDSA', 'a')).toEqual([])
@@ -17,19 +18,19 @@ describe('a JWK set', () => {
     expect(set.candidates('ES256', undefined)).toHaveLength(1)
   })
 
-  test('keys without a name stand in for a name that is not there', () => {
-    const { set } = parse([{ ...es.jwk, kid: undefined }])
+  test('keys without a name stand in for a name that is not there', async () => {
+    const { set } = await parse([{ ...es.jwk, kid: undefined }])
     expect(set.candidates('ES256', 'whatever')).toHaveLength(1)
   })
 
-  test('two keys of one name are both tried', () => {
-    const { set } = parse([es.jwk, { ...makeKey('ES256', 'a').jwk }])
+  test('two keys of one name are both tried', async () => {
+    const { set } = await parse([es.jwk, { ...makeKey('ES256', 'a').jwk }])
     expect(set.candidates('ES256', 'a')).toHaveLength(2)
   })
 
-  test('a key that is made for one algorithm is used for no other', () => {
+  test('a key that is made for one algorithm is used for no other', async () => {
     const rsa = makeKey('RS256', 'r')
-    const { set } = parse([rsa.jwk])
+    const { set } = await parse([rsa.jwk])
     expect(set.candidates('RS256', 'r')).toHaveLength(1)
     expect(set.candidates('PS256', 'r')).toEqual([])
   })
@@ -43,11 +44,14 @@ describe('a JWK set', () => {
     ['an RSA key of 1024 bits', { ...short, kid: 'x' }, '2048'],
     ['a key for encryption by its algorithm', { ...es.jwk, alg: 'ECDH-ES' }, 'no known algorithm'],
     ['a key of another curve than its algorithm', { ...es.jwk, alg: 'ES384' }, 'no known algorithm'],
+    ['a key of a curve that nobody signs with', { ...es.jwk, crv: 'secp256k1' }, 'curve'],
+    ['a curve of another type', { ...es.jwk, crv: 'Ed25519' }, 'cannot be read'],
+    ['a curve of the prototype', { ...es.jwk, crv: 'constructor' }, 'curve'],
     ['a kid that is a number', { ...es.jwk, kid: 1 }, 'kid'],
     ['a text', 'x', 'no object'],
     ['kty of the prototype', { kty: 'constructor' }, 'kty'],
-  ])('%s is left out and said; the others stay', (_, bad, why) => {
-    const { set, dropped } = parse([bad, ed.jwk])
+  ])('%s is left out and said; the others stay', async (_, bad, why) => {
+    const { set, dropped } = await parse([bad, ed.jwk])
     expect(set.keys.map(({ kid }) => kid)).toEqual(['b'])
     expect(dropped.join()).toContain(why)
   })
@@ -58,20 +62,31 @@ describe('a JWK set', () => {
     ['an empty set', '{"keys":[]}'],
     ['only useless keys', '{"keys":[{"kty":"oct","k":"AAAA"}]}'],
     ['keys twice', '{"keys":[],"keys":[]}'],
-  ])('%s is refused as a whole', (_, text) => {
-    expect(() => parseJwks(Buffer.from(text))).toThrow(expect.objectContaining({ code: 'GW_IDENTITY_KEYS' }))
+  ])('%s is refused as a whole', async (_, text) => {
+    await expect(parseJwks(Buffer.from(text))).rejects.toMatchObject({ code: 'GW_IDENTITY_KEYS' })
   })
 
-  test('a private key in it is used as the public one', () => {
+  test('a key that names no algorithm is used for each that fits its kind', async () => {
+    const kinds = ['RS256', 'ES256', 'ES384', 'ES512', 'EdDSA'].map((alg) => makeKey(alg, alg))
+    const { set, dropped } = await parse(kinds.map(({ jwk }) => ({ ...jwk, alg: undefined })))
+    expect(dropped).toEqual([])
+    const fitting = (kid: string) =>
+      ASYMMETRIC_ALGORITHMS.filter((alg) => set.candidates(alg, kid).length === 1).join()
+    expect(fitting('RS256')).toBe('RS256,RS384,RS512,PS256,PS384,PS512')
+    for (const alg of ['ES256', 'ES384', 'ES512']) expect(fitting(alg)).toBe(alg)
+    expect(fitting('EdDSA')).toBe('EdDSA,Ed25519')
+  })
+
+  test('a private key in it is used as the public one', async () => {
     const priv = ed.privateKey.export({ format: 'jwk' })
-    const { set } = parse([{ ...priv, kid: 'b' }])
+    const { set } = await parse([{ ...priv, kid: 'b' }])
     expect(set.keys[0]?.key.type).toBe('public')
   })
 
-  test('the same key has the same id whatever it is called', () => {
-    const first = parse([es.jwk]).set.keys[0]?.id ?? ''
-    expect(parse([{ ...es.jwk, kid: 'z' }]).set.has(first)).toBe(true)
-    expect(parse([ed.jwk]).set.has(first)).toBe(false)
+  test('the same key has the same id whatever it is called', async () => {
+    const first = (await parse([es.jwk])).set.keys[0]?.id ?? ''
+    expect((await parse([{ ...es.jwk, kid: 'z' }])).set.has(first)).toBe(true)
+    expect((await parse([ed.jwk])).set.has(first)).toBe(false)
   })
 })
 
