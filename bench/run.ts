@@ -14,6 +14,8 @@ const BENCHES: Readonly<Record<string, readonly string[]>> = {
   large: ['bench/large.ts'],
   proxy: ['bench/proxy.ts'],
   waf: ['bench/waf.ts'],
+  filters: ['bench/filters.ts'],
+  issuer: ['bench/issuer.ts'],
   reload: ['bench/reload.ts'],
   propagation: ['bench/propagation.ts', '40'],
   recovery: ['bench/recovery.ts'],

@@ -100,11 +100,12 @@ http {
 /** One bounded run of wrk. */
 export function wrk(
   url: string,
-  options: { seconds: number; connections: number },
+  options: { seconds: number; connections: number; script?: string },
 ): { requests: number; rps: number } {
-  const { stdout } = spawnSync('wrk', ['-t1', `-c${options.connections}`, `-d${options.seconds}s`, url], {
-    encoding: 'utf8',
-  })
+  const { seconds, connections, script } = options
+  const flags = script === undefined ? [] : ['-s', script]
+  const args = ['-t1', `-c${connections}`, `-d${seconds}s`, ...flags, url]
+  const { stdout } = spawnSync('wrk', args, { encoding: 'utf8' })
   const bad = /Non-2xx or 3xx responses: (\d+)/.exec(stdout)
   if (bad !== null) process.stderr.write(`wrk ${url}: ${bad[0]}\n`)
   return {
