@@ -1,25 +1,11 @@
 import { z } from 'zod'
+import { ASYMMETRIC_ALGORITHMS, HMAC_ALGORITHMS } from '../core/token-algorithms.ts'
 import { duration } from './values.ts'
 
 /** Who says whose a token is: the key `identityProviders`. */
 
-const ASYMMETRIC = [
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
-  'Ed25519',
-] as const
-const HMAC = ['HS256', 'HS384', 'HS512'] as const
-
 /** What is taken when nothing is said: everything asymmetric. */
-const DEFAULT_ALGORITHMS = [...ASYMMETRIC]
+const DEFAULT_ALGORITHMS = [...ASYMMETRIC_ALGORITHMS]
 
 /** Loopback is as good as TLS. */
 function isSafe(url: URL): boolean {
@@ -138,7 +124,7 @@ const jwks = z
         'A shared secret instead of keys, for HS256 … only; 32 characters at least. From ${ENV:…} or ${FILE:…}.',
       ),
     algorithms: z
-      .array(z.enum([...ASYMMETRIC, ...HMAC]))
+      .array(z.enum([...ASYMMETRIC_ALGORITHMS, ...HMAC_ALGORITHMS]))
       .min(1)
       .optional()
       .describe('What tokens may be signed with. Default: all asymmetric ones; with secret: HS256.'),
@@ -193,7 +179,7 @@ const oidc = z
     ),
     audiences: audiences(),
     algorithms: z
-      .array(z.enum(ASYMMETRIC))
+      .array(z.enum(ASYMMETRIC_ALGORITHMS))
       .min(1)
       .default(DEFAULT_ALGORITHMS)
       .describe('What tokens may be signed with. Default: all asymmetric ones.'),

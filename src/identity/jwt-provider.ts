@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { errorText } from '../core/errors.ts'
-import type { Algorithm } from './algorithms.ts'
+import type { Algorithm } from '../core/token-algorithms.ts'
 import { allowedAlgorithm, claimProblem, isSigned, type JwtRules, type ParsedJwt, parseJwt } from './jwt.ts'
 import type { KeySource } from './key-source.ts'
 import type { IdentityProvider, ProviderDeps, TokenFailure, TokenVerdict } from './provider.ts'

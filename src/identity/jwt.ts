@@ -2,7 +2,7 @@ import type { KeyObject } from 'node:crypto'
 // By parts: all of jose, encryption too, makes the start 20 ms longer.
 import { JOSEError } from 'jose/errors'
 import { compactVerify } from 'jose/jws/compact/verify'
-import type { Algorithm } from './algorithms.ts'
+import type { Algorithm } from '../core/token-algorithms.ts'
 import type { TokenFailure } from './provider.ts'
 import { type JsonObject, parseStrictObject } from './strict-json.ts'
 

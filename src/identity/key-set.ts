@@ -1,7 +1,8 @@
 import { createSecretKey, hash, KeyObject, type webcrypto } from 'node:crypto'
 import { importJWK } from 'jose/key/import'
 import { errorText, GatewayError } from '../core/errors.ts'
-import { type Algorithm, ASYMMETRIC_ALGORITHMS, isFitting } from './algorithms.ts'
+import { type Algorithm, ASYMMETRIC_ALGORITHMS } from '../core/token-algorithms.ts'
+import { isFitting } from './algorithms.ts'
 import { type JsonObject, parseStrictObject } from './strict-json.ts'
 
 /** More keys than any issuer has: each is tried when a token names none. */

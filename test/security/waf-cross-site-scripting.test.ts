@@ -1,29 +1,8 @@
-import { describe, expect, test } from 'vitest'
-import { useCleanups } from '../support/cleanup.ts'
-import { PLACES, wafGateway } from '../support/waf-gateway.ts'
+import { describeWafAttacks } from '../support/waf-attacks.ts'
 
-const cleanups = useCleanups()
-
-const ATTACKS = [
+describeWafAttacks('cross-site scripting', 'xss', [
   '<script>alert(1)</script>',
   '<img src=x onerror=alert(1)>',
   '<svg/onload=alert(document.cookie)>',
   'javascript:alert(1)//<a href=javascript:alert(1)>',
-]
-
-describe('cross-site scripting', () => {
-  test.each(PLACES)('%s: refused, and nothing reaches the service', async (_, put) => {
-    const { send, served, metric } = await wafGateway(cleanups)
-    for (const attack of ATTACKS) {
-      const answer = await send(...put(attack))
-      expect([attack, answer.status]).toEqual([attack, 403])
-      const problem = (await answer.json()) as object
-      // Nothing of rules and scores.
-      expect(Object.keys(problem)).toEqual(['type', 'title', 'status', 'code', 'requestId'])
-      expect(problem).toMatchObject({ code: 'GW_WAF_BLOCKED', title: 'The request was refused' })
-    }
-    expect(served).toEqual([])
-    expect(metric('sluice_waf_decisions_total', 'waf', 'block')).toBe(ATTACKS.length)
-    expect(metric('sluice_waf_hits_total', 'waf', 'xss')).toBeGreaterThan(0)
-  })
-})
+])

@@ -1,30 +1,9 @@
-import { describe, expect, test } from 'vitest'
-import { useCleanups } from '../support/cleanup.ts'
-import { PLACES, wafGateway } from '../support/waf-gateway.ts'
+import { describeWafAttacks } from '../support/waf-attacks.ts'
 
-const cleanups = useCleanups()
-
-const ATTACKS = [
+describeWafAttacks('SQL injection', 'sqli', [
   "1' or '1'='1' -- ",
   '1 union select username, password from users',
   '1; drop table users--',
   "1' and sleep(10)-- ",
   "admin' or 1=1#",
-]
-
-describe('SQL injection', () => {
-  test.each(PLACES)('%s: refused, and nothing reaches the service', async (_, put) => {
-    const { send, served, metric } = await wafGateway(cleanups)
-    for (const attack of ATTACKS) {
-      const answer = await send(...put(attack))
-      expect([attack, answer.status]).toEqual([attack, 403])
-      const problem = (await answer.json()) as object
-      // Nothing of rules and scores.
-      expect(Object.keys(problem)).toEqual(['type', 'title', 'status', 'code', 'requestId'])
-      expect(problem).toMatchObject({ code: 'GW_WAF_BLOCKED', title: 'The request was refused' })
-    }
-    expect(served).toEqual([])
-    expect(metric('sluice_waf_decisions_total', 'waf', 'block')).toBe(ATTACKS.length)
-    expect(metric('sluice_waf_hits_total', 'waf', 'sqli')).toBeGreaterThan(0)
-  })
-})
+])

@@ -1,6 +1,6 @@
 import { compactVerify } from 'jose/jws/compact/verify'
 import { expect, test, vi } from 'vitest'
-import { ASYMMETRIC_ALGORITHMS } from '../../../src/identity/algorithms.ts'
+import { ASYMMETRIC_ALGORITHMS } from '../../../src/core/token-algorithms.ts'
 import { JwtProvider } from '../../../src/identity/jwt-provider.ts'
 import { type KeySet, parseJwks } from '../../../src/identity/key-set.ts'
 import type { KeySource } from '../../../src/identity/key-source.ts'

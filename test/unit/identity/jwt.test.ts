@@ -1,6 +1,7 @@
 import { type KeyObject, sign } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { type Algorithm, ASYMMETRIC_ALGORITHMS, isFitting } from '../../../src/identity/algorithms.ts'
+import { type Algorithm, ASYMMETRIC_ALGORITHMS } from '../../../src/core/token-algorithms.ts'
+import { isFitting } from '../../../src/identity/algorithms.ts'
 import { claimProblem, isSigned, type JwtRules, type ParsedJwt, parseJwt } from '../../../src/identity/jwt.ts'
 import { encode, goodClaims, ISSUER, makeKey, makeToken, rawToken, secretKey } from '../../support/tokens.ts'
 

@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { ASYMMETRIC_ALGORITHMS } from '../../../src/identity/algorithms.ts'
+import { ASYMMETRIC_ALGORITHMS } from '../../../src/core/token-algorithms.ts'
 import { parseJwks, secretKeySet } from '../../../src/identity/key-set.ts'
 import { jwksOf, makeKey } from '../../support/tokens.ts'
 
