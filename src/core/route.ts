@@ -1,3 +1,4 @@
+import type { JsonField } from './json-field.ts'
 import type { PriorityClass } from './priority-class.ts'
 import type { Scheme } from './types.ts'
 
@@ -134,6 +135,58 @@ export type RouteAction =
       readonly body: string
     }
 
+/** How answers of a mirror are compared with those of the primary. */
+export interface CompareSpec {
+  /** Share of the mirrored requests that is compared, 0 to 1. */
+  readonly sample: number
+  /** JSON paths and `header:NAME`. */
+  readonly ignore: readonly string[]
+  /** Numbers are equal up to this share of the larger one. */
+  readonly tolerance: number
+  /** Share of the comparisons for which stable is asked a second time, 0 to 1. */
+  readonly noise: number
+  /** Larger bodies are not compared. Bytes. */
+  readonly maxBodyBytes: number
+}
+
+/** Copies of requests for another service or version; its answers never reach a client. */
+export interface MirrorSpec {
+  /** Where copies go; absent = the service that answers. */
+  readonly service?: string
+  /** Only to instances of this version. */
+  readonly version?: string
+  /** Of 10,000 requests. */
+  readonly share: number
+  /** Upper case. */
+  readonly methods: readonly string[]
+  /** A request with a larger body is not mirrored. Bytes. */
+  readonly maxBodyBytes: number
+  /** The whole exchange. ms. */
+  readonly timeoutMs: number
+  /** Copies under way at a time; beyond it they are dropped. */
+  readonly maxInFlight: number
+  /** Put behind the host name of the copy. */
+  readonly hostSuffix: string
+  readonly compare?: CompareSpec
+}
+
+/** Watches the shape of a route's JSON answers. */
+export interface ContractSpec {
+  /** Share of the answers that is looked at, 0 to 1. */
+  readonly sample: number
+  /** Answers before a version's word counts. */
+  readonly minSamples: number
+  /** A field in at least this share of earlier answers is expected, 0 to 1. */
+  readonly requiredFrom: number
+  /** Larger answers are not looked at. Bytes. */
+  readonly maxBodyBytes: number
+  readonly maxDepth: number
+  /** Places of one shape that are kept. */
+  readonly maxFields: number
+  /** What a schema says; absent = learnt from answers. */
+  readonly fields?: readonly JsonField[]
+}
+
 export interface RouteSpec {
   /** Unique over all files and registries. */
   readonly name: string
@@ -155,6 +208,9 @@ export interface RouteSpec {
   readonly retries: Partial<RetryPolicy>
   /** Free words shown by tools, e.g. the owner. */
   readonly labels: Readonly<Record<string, string>>
+  /** Before the service's. */
+  readonly mirror?: MirrorSpec
+  readonly contract?: ContractSpec
 }
 
 export interface UpstreamTls {
@@ -203,6 +259,7 @@ export interface ServicePolicy {
   readonly keepAliveMs: number
   /** Tunnels of an instance that goes away are ended after this; 0 = at once. ms. Default 300000. */
   readonly streamDrainMs: number
+  readonly mirror?: MirrorSpec
 }
 
 /** The dynamic part of the configuration: hot, swapped as a whole. */
