@@ -5,6 +5,7 @@ import type { RequestRecord } from '../src/core/record.ts'
 import type { OverloadView, ServiceView, TablesView, TopologyView } from '../src/core/views.ts'
 import { FILTER_METRICS, type FilterMetric, type FilterMetrics } from '../src/filters/metrics.ts'
 import type { FilterVerdict } from '../src/filters/runner.ts'
+import { MirrorMetrics } from './mirror-metrics.ts'
 import { RequestMetrics } from './request-metrics.ts'
 
 export interface MetricsDeps {
@@ -29,6 +30,7 @@ export class Metrics {
   readonly #requests: RequestMetrics
   /** What filters count by themselves. */
   readonly filters: FilterMetrics
+  readonly mirrors: MirrorMetrics
   readonly #deps: MetricsDeps
   readonly #maxSeries: number
   readonly #reloads: Counter
@@ -87,6 +89,7 @@ export class Metrics {
       'kind',
     ])
     this.filters = this.#createFilterMetrics()
+    this.mirrors = new MirrorMetrics(this.#registry)
     this.#addLive()
     collectDefaultMetrics({ register: this.#registry })
     new Gauge({ name: 'sluice_build_info', help: 'Always 1.', labelNames: ['version', 'node'], registers })

@@ -14,6 +14,7 @@ import type {
   Timeouts,
   UpstreamTls,
 } from '../core/route.ts'
+import { toContract, toMirror } from './mirror.ts'
 import type { DefaultsInput, ServiceInput } from './policy.ts'
 import type { FilterInput, RouteInput, TextMatchInput } from './routes.ts'
 
@@ -77,6 +78,7 @@ export function toPolicy(
     streamDrainMs: pick('streamDrain') ?? 300_000,
     ...(registries === undefined ? {} : { registries }),
     ...(scheme === undefined ? {} : { scheme }),
+    ...(own.mirror === undefined ? {} : { mirror: toMirror(own.mirror) }),
   }
 }
 
@@ -172,5 +174,7 @@ export function toRoute(input: RouteInput, filters: readonly FilterSpec[], sourc
     retries: defined(input.retries),
     labels: input.labels,
     ...(input.maxBody === undefined ? {} : { maxBodyBytes: input.maxBody }),
+    ...(input.mirror === undefined ? {} : { mirror: toMirror(input.mirror) }),
+    ...(input.contract === undefined ? {} : { contract: toContract(input.contract) }),
   }
 }

@@ -4,6 +4,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import type { z } from 'zod'
 import { errorText, GatewayError } from '../core/errors.ts'
 import type { DynamicConfig, FilterSpec, RouteSpec, ServicePolicy } from '../core/route.ts'
+import { readContracts } from './contract-files.ts'
 import { anonymousService, toFilter, toPolicy, toRoute } from './convert.ts'
 import { ConfigDocument } from './document.ts'
 import { absolutePaths } from './filter-paths.ts'
@@ -256,6 +257,7 @@ function checkTargets(part: Part, index: number, context: RouteContext): void {
     ['services', i, 'service'],
   ])
   if (route.service !== undefined) named.push([route.service, ['service']])
+  if (route.mirror?.service !== undefined) named.push([route.mirror.service, ['mirror', 'service']])
   for (const [service, path] of named) {
     if (context.serviceNames.has(service)) continue
     const near = didYouMean(service, context.serviceNames)
@@ -332,7 +334,9 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
     options,
     problems,
   }
-  const { routes, anonymous } = collectRoutes(parts, value, context)
+  const collected = collectRoutes(parts, value, context)
+  const { anonymous } = collected
+  const { routes, schemas } = await readContracts(collected.routes, parts, problems)
   const resolved = await resolveFiles(value, [...services, ...anonymous], parts, problems)
   const withEnv = resolveEnvironment(resolved.main, env)
   if (problems.some((problem) => problem.severity === 'error')) throw new ConfigError(problems)
@@ -358,10 +362,20 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
       hostFallback,
       mergeSlashes,
     },
-    files: [...files, ...read.flatMap(({ document }) => document.references), ...resolved.files],
+    files: [
+      ...files,
+      ...read.flatMap(({ document }) => document.references),
+      ...resolved.files,
+      ...schemas.map(({ file }) => file),
+    ],
     hash: hash(
       'sha256',
-      [staticHash, ...read.map(({ text }) => text), JSON.stringify(resolved.services)].join('\n'),
+      [
+        staticHash,
+        ...read.map(({ text }) => text),
+        JSON.stringify(resolved.services),
+        ...schemas.map(({ text }) => text),
+      ].join('\n'),
       'hex',
     ),
     staticHash,
