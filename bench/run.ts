@@ -12,6 +12,7 @@ const BENCHES: Readonly<Record<string, readonly string[]>> = {
   large: ['bench/large.ts'],
   proxy: ['bench/proxy.ts'],
   waf: ['bench/waf.ts'],
+  shadow: ['bench/shadow.ts'],
   reload: ['bench/reload.ts'],
   propagation: ['bench/propagation.ts', '40'],
   recovery: ['bench/recovery.ts'],
