@@ -16,6 +16,7 @@ const BENCHES: Readonly<Record<string, readonly string[]>> = {
   waf: ['bench/waf.ts'],
   filters: ['bench/filters.ts'],
   issuer: ['bench/issuer.ts'],
+  shadow: ['bench/shadow.ts'],
   reload: ['bench/reload.ts'],
   propagation: ['bench/propagation.ts', '40'],
   recovery: ['bench/recovery.ts'],

@@ -4,6 +4,7 @@ import type { Headers } from '../src/core/headers.ts'
 import { parseTraceparent } from '../src/core/ids.ts'
 import type { RequestRecord } from '../src/core/record.ts'
 import type { Chains } from '../src/filters/runner.ts'
+import type { Recorder } from '../src/preview/recorder.ts'
 import type { createClientAddress } from '../src/proxy/client-address.ts'
 import { authorityOfRequest, type ClientRequest, isHttp2, receivedHeaders } from '../src/proxy/client-side.ts'
 import { checkContentType } from '../src/proxy/content-type.ts'
@@ -13,6 +14,7 @@ import type { Upstreams } from '../src/proxy/upstreams.ts'
 import { decide } from '../src/routing/decide.ts'
 import type { TableStore } from '../src/routing/store.ts'
 import type { Decision, Table } from '../src/routing/table.ts'
+import type { ExchangeWatcher } from './exchange-watch.ts'
 import type { Overload } from './overload.ts'
 
 /** What the data path needs; the same for all listeners. */
@@ -36,6 +38,10 @@ export interface ProxyDeps {
   readonly log: { warn(fields: object, text: string): void; info(fields: object, text: string): void }
   /** Random hex digits for so many bytes. */
   newId(bytes: number): string
+  /** Remembers the form of requests. */
+  readonly recorder?: Recorder
+  /** Who wants to look on at an exchange; undefined = nobody ever. */
+  readonly watch?: ExchangeWatcher
   /** Called once for each request, when it is over. */
   onRecord(record: RequestRecord): void
   /** Refuses requests while the gateway itself is at its limit. Absent = never. */
@@ -185,6 +191,8 @@ export function prepareHeaders(intake: Intake, listener: Listener, deps: ProxyDe
     headers.delete('tracestate')
     // An outer gateway may say which try this is; a stranger may not switch our retries off.
     headers.delete('x-sluice-attempt')
+    // A service may do less for a copy: a stranger may not call a request one.
+    headers.delete('x-sluice-mirror')
   }
 }
 

@@ -6,6 +6,7 @@ import type { CanaryView, OverloadView, ServiceView, TablesView, TopologyView } 
 import { FILTER_METRICS, type FilterMetric, type FilterMetrics } from '../src/filters/metrics.ts'
 import type { FilterVerdict } from '../src/filters/runner.ts'
 import { CanaryMetrics } from './canary-metrics.ts'
+import { MirrorMetrics } from './mirror-metrics.ts'
 import { OTHER, RequestMetrics } from './request-metrics.ts'
 
 const EJECTION_KINDS = ['ejected', 'kept', 'returned'] as const
@@ -38,6 +39,7 @@ export class Metrics {
   readonly #canaries = new CanaryMetrics()
   /** What filters count by themselves. */
   readonly filters: FilterMetrics
+  readonly mirrors: MirrorMetrics
   readonly #deps: MetricsDeps
   readonly #maxSeries: number
   readonly #reloads: Counter
@@ -99,6 +101,7 @@ export class Metrics {
       'kind',
     ])
     this.filters = this.#createFilterMetrics()
+    this.mirrors = new MirrorMetrics(this.#registry)
     this.#addLive()
     collectDefaultMetrics({ register: this.#registry })
     new Gauge({ name: 'sluice_build_info', help: 'Always 1.', labelNames: ['version', 'node'], registers })

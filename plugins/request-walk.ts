@@ -1,6 +1,7 @@
 import { type ErrorCode, errorEntry, errorText, GatewayError } from '../src/core/errors.ts'
 import type { Headers } from '../src/core/headers.ts'
 import type { Outcome } from '../src/core/outcome.ts'
+import type { RequestRecord } from '../src/core/record.ts'
 import type {
   BodyCheck,
   BodyNeed,
@@ -10,6 +11,7 @@ import type {
 } from '../src/filters/filter.ts'
 import { type LocalAnswer, renderReply } from '../src/filters/reply.ts'
 import { type Chain, EMPTY_CHAIN, endChain, runInbound, runOutbound } from '../src/filters/runner.ts'
+import type { ShapeDraft } from '../src/preview/recorder.ts'
 import { type ClientRequest, type ClientResponse, declaredLength, isHttp2 } from '../src/proxy/client-side.ts'
 import type { ForwardResult, ResponseSink } from '../src/proxy/exchange.ts'
 import { forward } from '../src/proxy/forward.ts'
@@ -18,6 +20,7 @@ import type { Routed } from '../src/routing/table.ts'
 import { ClientAnswer } from './client-answer.ts'
 import { ClientBody } from './client-body.ts'
 import { ClientDeparture } from './client-departure.ts'
+import type { ExchangeWatch } from './exchange-watch.ts'
 import { createFilterContext, filterFindings } from './filter-context.ts'
 import { type Intake, type Listener, type ProxyDeps, prepareHeaders, recordHead, takeIn } from './intake.ts'
 import { actionAnswer, applyEdits, problemAnswer } from './local-answer.ts'
@@ -38,6 +41,9 @@ export class RequestWalk implements ResponseSink {
   readonly #body: ClientBody
   #chain: Chain = EMPTY_CHAIN
   #ctx: FilterContext | undefined
+  #watch: ExchangeWatch | undefined
+  readonly #draft: ShapeDraft | undefined
+  #isAnswerWhole = false
   #filterMs = 0
   /** Filters judge the beginning of the answer's body first. */
   #withheld: WithheldAnswer | undefined
@@ -62,6 +68,7 @@ export class RequestWalk implements ResponseSink {
     this.#listener = listener
     this.#deps = deps
     this.#intake = takeIn(request, listener, deps)
+    this.#draft = deps.recorder?.begin(this.#intake)
     this.#answer = new ClientAnswer(request, response, this.#intake, deps)
     const length = declaredLength(request, this.#intake.headers)
     this.#body = new ClientBody(request, response, {
@@ -183,8 +190,17 @@ export class RequestWalk implements ResponseSink {
     }
     this.#sided = chooseSide(this.#intake, routed, this.#ctx?.principal, this.#deps.newId)
     applyEdits(this.#intake.headers, requestHeaders)
-    const { requestId, method, headers, clientHost, clientIp } = this.#intake
+    const { requestId, method, headers, clientHost, clientIp, table } = this.#intake
     const body = this.#body.source(maxBodyBytes)
+    this.#watch = this.#deps.watch?.({
+      routed: this.#sided?.routed ?? routed,
+      method,
+      headers,
+      clientHost,
+      clientIp,
+      table,
+      body,
+    })
     void forward(
       {
         routed: this.#sided?.routed ?? routed,
@@ -194,6 +210,7 @@ export class RequestWalk implements ResponseSink {
         clientHost,
         clientIp,
         body,
+        bodyTap: this.#watch?.bodyTap,
         sink: this,
         signal: this.#departure,
       },
@@ -203,6 +220,7 @@ export class RequestWalk implements ResponseSink {
   }
 
   #forwarded(result: ForwardResult): void {
+    this.#watch?.over(result, this.#isAnswerWhole)
     const withheld = this.#withheld
     if (withheld === undefined) this.#conclude(result)
     else void withheld.settled.then(() => this.#concludeWithheld(withheld, result))
@@ -241,6 +259,7 @@ export class RequestWalk implements ResponseSink {
 
   head(status: number, headers: Headers): void | Promise<void> {
     giveCookies(this.#sided, headers)
+    this.#watch?.head(status, headers)
     if (!this.#chain.hasOutbound || this.#ctx === undefined) {
       this.#answer.head(status, headers)
       this.#answer.flushSoon()
@@ -297,6 +316,7 @@ export class RequestWalk implements ResponseSink {
   }
 
   write(chunk: Buffer): boolean {
+    this.#watch?.data(chunk)
     if (this.#isWithheld) return this.#withheld?.write(chunk) ?? true
     if (this.#withheld?.refusal !== undefined) return true
     return this.#isReplaced || this.#answer.write(chunk)
@@ -308,6 +328,7 @@ export class RequestWalk implements ResponseSink {
   }
 
   end(trailers: Headers | undefined): void {
+    this.#isAnswerWhole = true
     if (this.#isWithheld) {
       this.#withheldEnd = { trailers }
       this.#withheld?.end()
@@ -402,7 +423,7 @@ export class RequestWalk implements ResponseSink {
     const last = result?.attempts.at(-1)
     const status = isGone ? 499 : this.#answer.status
     const totalMs = this.#deps.clock.monotonic() - this.#intake.begunAt
-    this.#deps.onRecord({
+    const record: RequestRecord = {
       ...recordHead(this.#intake, this.#ctx?.decision.query),
       ...filterFindings(this.#ctx),
       status,
@@ -425,7 +446,11 @@ export class RequestWalk implements ResponseSink {
       filterMs: this.#filterMs,
       isUpgrade: false,
       canary: canaryFinding(this.#sided, last?.instance.key),
-    })
+    }
+    this.#deps.onRecord(record)
+    if (this.#draft !== undefined) {
+      this.#deps.recorder?.end(this.#draft, this.#intake, record, record.canary?.side)
+    }
     if (this.#ctx !== undefined) {
       const { upstreamMs, attempts } = result ?? { upstreamMs: undefined, attempts: [] }
       endChain(this.#chain, this.#ctx, { outcome, status, totalMs, upstreamMs, attempts: attempts.length })

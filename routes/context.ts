@@ -5,6 +5,7 @@ import type {
   DrainView,
   GatewayEvent,
   HealthVerdict,
+  PreviewView,
   ReadinessView,
   RouteView,
   ServiceView,
@@ -23,6 +24,15 @@ export interface ExplainRequest {
   readonly claims?: Readonly<Record<string, unknown>>
   /** As if it came from a trusted proxy. */
   readonly trusted?: boolean
+}
+
+export interface PreviewRequest {
+  /** As for `validate`. */
+  readonly files: Readonly<Record<string, string>>
+  /** Files of the gateway that are not named are as if they were not there. */
+  readonly isWhole: boolean
+  /** Of each kind of change. */
+  readonly examples: number
 }
 
 /** Status and body as Consul's agent answers. */
@@ -56,13 +66,26 @@ export interface AdminContext {
   explain(request: ExplainRequest): object
   /** `files`: contents by name relative to the folder of sluice.yaml; what is not named is read from disk. */
   validate(files: Readonly<Record<string, string>>): Promise<ValidationView>
-  reload(): Promise<{ readonly result: 'applied' | 'unchanged' | 'rejected'; readonly message?: string }>
+  /** Throws GW_ADMIN_CONFLICT before the first table. */
+  preview(request: PreviewRequest): Promise<PreviewView>
+  /** `isForced`: whatever `guard.maxChangedPercent` says. */
+  reload(
+    isForced: boolean,
+  ): Promise<{ readonly result: 'applied' | 'unchanged' | 'rejected'; readonly message?: string }>
   /** Throws GW_ADMIN_NOT_FOUND, GW_ADMIN_CONFLICT. */
   drain(request: {
     readonly instance: string
     readonly isUndo: boolean
     readonly reason: string
   }): Promise<DrainView>
+  /** What became of copies of requests, and what their answers had otherwise. */
+  mirrors(): readonly object[]
+  /** False = there is none of this name. */
+  resetMirror(name: string): boolean
+  /** The shapes of JSON answers that are watched, and what was broken of them. */
+  contracts(): readonly object[]
+  /** False = nothing is known of this route. */
+  forgetContract(route: string): boolean
   metrics(): Promise<{ readonly contentType: string; readonly body: string }>
   readonly events: {
     readonly lastId: number

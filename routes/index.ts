@@ -4,6 +4,7 @@ import type { AdminRoutes } from './context.ts'
 import { eventRoutes } from './events.ts'
 import { healthRoutes } from './health.ts'
 import { instanceRoutes } from './instances.ts'
+import { mirrorRoutes } from './mirror.ts'
 import { pageRoutes } from './page.ts'
 import { questionRoutes } from './questions.ts'
 import { routingRoutes } from './routing.ts'
@@ -17,6 +18,7 @@ export const ADMIN_ROUTES: readonly AdminRoutes[] = [
   tableRoutes,
   questionRoutes,
   instanceRoutes,
+  mirrorRoutes,
   eventRoutes,
   agentRoutes,
   pageRoutes,

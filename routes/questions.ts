@@ -55,4 +55,34 @@ export const questionRoutes: AdminRoutes = (app) => {
     },
     async ({ body }) => app.gateway.validate(body?.files ?? {}),
   )
+
+  app.post<{ Body: { files?: Record<string, string>; whole?: boolean; examples?: number } | null }>(
+    '/api/preview',
+    {
+      schema: {
+        tags: ['questions'],
+        summary:
+          'What a configuration would change: routes and services, and the fate of remembered requests',
+        description:
+          'files: as for /api/validate. whole: files of the gateway that are not named are as if they were not there. ' +
+          'Old and new table are asked over the requests that recorder remembers; filters that can be replayed (network ' +
+          'lists, limits) say what they would have refused. Nothing is taken.',
+        body: {
+          type: ['object', 'null'],
+          additionalProperties: false,
+          properties: {
+            files: { type: 'object', additionalProperties: { type: 'string' } },
+            whole: { type: 'boolean', default: false },
+            examples: { type: 'integer', minimum: 0, maximum: 50, default: 3 },
+          },
+        },
+      },
+    },
+    async ({ body }) =>
+      app.gateway.preview({
+        files: body?.files ?? {},
+        isWhole: body?.whole === true,
+        examples: body?.examples ?? 3,
+      }),
+  )
 }

@@ -44,11 +44,22 @@ export const tableRoutes: AdminRoutes = (app) => {
     async ({ params }) => app.gateway.rollback(params.version),
   )
 
-  app.post(
+  app.post<{ Body: { force?: boolean } | null }>(
     '/api/reload',
-    { schema: { tags: ['tables'], summary: 'Read the configuration again' } },
-    async (_request, reply) => {
-      const outcome = await app.gateway.reload()
+    {
+      schema: {
+        tags: ['tables'],
+        summary: 'Read the configuration again',
+        description: 'force: take it even if it changes more than guard.maxChangedPercent.',
+        body: {
+          type: ['object', 'null'],
+          additionalProperties: false,
+          properties: { force: { type: 'boolean', default: false } },
+        },
+      },
+    },
+    async ({ body }, reply) => {
+      const outcome = await app.gateway.reload(body?.force === true)
       return reply.code(outcome.result === 'rejected' ? 422 : 200).send(outcome)
     },
   )

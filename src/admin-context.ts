@@ -1,54 +1,48 @@
-import { dirname, join } from 'node:path'
+import type { Contracts } from '../plugins/contracts.ts'
 import type { EventHub } from '../plugins/events.ts'
 import type { Metrics } from '../plugins/metrics.ts'
+import type { Mirrors } from '../plugins/mirrors.ts'
 import type { Overload } from '../plugins/overload.ts'
-import type { AdminContext } from '../routes/context.ts'
-import { ConfigError, type ConfigProblem, type LoadedConfig } from './config/load.ts'
-import type { ControlPlane } from './control.ts'
-import type { CanaryStates } from './core/canary.ts'
-import { errorText, GatewayError } from './core/errors.ts'
-import type { RouteSpec } from './core/route.ts'
-import type { GatewayState, RegistryView, TablesView, TopologyView } from './core/views.ts'
+import type { AdminContext, PreviewRequest } from '../routes/context.ts'
+import { type CandidateDeps, type CandidateFiles, compileCandidate } from './candidate.ts'
+import { GatewayError } from './core/errors.ts'
+import type {
+  GatewayState,
+  PreviewView,
+  RegistryView,
+  TablesView,
+  TopologyView,
+  ValidationView,
+} from './core/views.ts'
 import type { DrainControl } from './drain-control.ts'
 import { viewCanaries } from './health/canaries.ts'
 import { readiness } from './health/readiness.ts'
 import { ejectionText, viewRoute, viewServices, viewTopology } from './health/topology.ts'
 import { judgeHealth } from './health/verdict.ts'
+import { type PreviewDeps, runPreview } from './preview-run.ts'
 import type { Upstreams } from './proxy/upstreams.ts'
 import { type EmbeddedRegistry, requireEmbedded } from './registry/embedded.ts'
-import type { Reducer } from './registry/reducer.ts'
-import { compileTable } from './routing/compile.ts'
-import { diffTables } from './routing/diff.ts'
 import { explain } from './routing/explain.ts'
 import { lintTable } from './routing/lint.ts'
 import { shapeOf } from './routing/request-shape.ts'
-import type { TableStore } from './routing/store.ts'
 import type { Table } from './routing/table.ts'
 
 /** The parts of a gateway that the admin side looks at. */
-export interface AdminParts {
+export interface AdminParts extends CandidateDeps, PreviewDeps {
   readonly version: string
   readonly startedAt: number
-  /** sluice.yaml. */
-  readonly configFile: string
-  readonly store: TableStore
   readonly upstreams: Upstreams
-  readonly reducer: Reducer
-  readonly control: ControlPlane
   readonly events: EventHub
   readonly drains: DrainControl
   readonly embedded: EmbeddedRegistry | undefined
   readonly metrics: Metrics
   readonly overload: Overload
+  readonly mirrors: Mirrors
+  readonly contracts: Contracts
   state(): GatewayState
   registries(): readonly RegistryView[]
   hasSnapshot(): boolean
   needsRestart(): boolean
-  /** Reads the configuration, with these texts in the place of files. */
-  loadConfig(overlay?: ReadonlyMap<string, string>): Promise<LoadedConfig>
-  validateFilters(spec: RouteSpec): void
-  /** What canary rules are doing now; absent = what their files say. */
-  canaryStates?(): CanaryStates
 }
 
 const lintOf = new WeakMap<Table, readonly string[]>()
@@ -99,58 +93,24 @@ export function topologyOf(parts: AdminParts): TopologyView {
 /** Tables of a gateway at this moment. */
 export const tablesOf = viewTables
 
-function overlayOf(parts: AdminParts, files: Readonly<Record<string, string>>): Map<string, string> {
-  const folder = dirname(parts.configFile)
-  return new Map(
-    Object.entries(files).map(([name, text]) => {
-      if (name === 'sluice.yaml') return [parts.configFile, text]
-      if (/^(?:routes|canary)\.d\/[^/.][^/]*\.ya?ml$/.test(name)) return [join(folder, name), text]
-      throw new GatewayError(
-        'GW_ADMIN_BAD_REQUEST',
-        `files: "${name}" is not read by the gateway: write sluice.yaml, routes.d/<name>.yaml or canary.d/<name>.yaml`,
-      )
-    }),
-  )
+async function validate(parts: AdminParts, files: CandidateFiles): Promise<ValidationView> {
+  const candidate = await compileCandidate(parts, files, false)
+  const { isValid, problems } = candidate
+  return { valid: isValid, problems, changes: candidate.isValid ? candidate.changes : [] }
 }
 
-function problemOf(thrown: unknown, file: string): ConfigProblem[] {
-  if (thrown instanceof ConfigError) return [...thrown.problems]
-  const isOurs =
-    thrown instanceof GatewayError &&
-    (thrown.code === 'GW_CONFIG_INVALID' || thrown.code === 'GW_CONFIG_UNREADABLE')
-  if (!isOurs) throw thrown
-  return [{ file, line: 1, column: 1, path: '', severity: 'error', message: errorText(thrown), fix: '' }]
-}
-
-async function validate(parts: AdminParts, files: Readonly<Record<string, string>>) {
-  const overlay = overlayOf(parts, files)
-  const current = parts.store.current()
-  try {
-    const { dynamic, warnings } = await parts.loadConfig(overlay)
-    for (const spec of dynamic.routes) parts.validateFilters(spec)
-    const declared = current === undefined ? [] : declaredOf(current)
-    const candidate = await compileTable({
-      config: dynamic,
-      declared,
-      registry: parts.reducer.state(),
-      canaryStates: parts.canaryStates?.() ?? new Map(),
-      version: 0,
-      cause: 'validate',
-      now: Date.now(),
-      ...(current === undefined ? {} : { previous: current }),
-    })
-    const changes = current === undefined ? [] : diffTables(current, candidate)
-    return { valid: true, problems: warnings, changes }
-  } catch (thrown) {
-    return { valid: false, problems: problemOf(thrown, parts.configFile), changes: [] }
-  }
-}
-
-/** Routes that services declared themselves. */
-function declaredOf(table: Table): RouteSpec[] {
-  return [...table.routes.values()]
-    .map(({ spec }) => spec)
-    .filter(({ source }) => source.startsWith('registry:'))
+async function preview(
+  parts: AdminParts,
+  { files, isWhole, examples }: PreviewRequest,
+): Promise<PreviewView> {
+  const before = parts.store.current()
+  if (before === undefined) throw new GatewayError('GW_ADMIN_CONFLICT', 'there is no table yet')
+  const candidate = await compileCandidate(parts, files, isWhole)
+  const table = { version: before.version, id: before.id }
+  if (!candidate.isValid) return { valid: false, table, problems: candidate.problems, changes: [] }
+  const { problems, changes, needsRestart } = candidate
+  const report = await runPreview(parts, before, candidate.table, examples)
+  return { valid: true, table, problems, changes, needsRestart, preview: report }
 }
 
 /** The admin side's view of a gateway. */
@@ -208,8 +168,9 @@ export function createAdminContext(parts: AdminParts): AdminContext {
       })
     },
     validate: (files) => validate(parts, files),
-    async reload() {
-      const result = await control.reload()
+    preview: (request) => preview(parts, request),
+    async reload(isForced) {
+      const result = await control.reload(isForced)
       const rejection = store.lastRejection()
       return {
         result,
@@ -217,6 +178,10 @@ export function createAdminContext(parts: AdminParts): AdminContext {
       }
     },
     drain: (request) => parts.drains.drain(request),
+    mirrors: () => parts.mirrors.view(),
+    resetMirror: (name) => parts.mirrors.reset(name),
+    contracts: () => parts.contracts.view(),
+    forgetContract: (route) => parts.contracts.forget(route),
     metrics: () => parts.metrics.expose(),
     events: parts.events,
     agent: () => requireEmbedded(parts.embedded),

@@ -29,6 +29,8 @@ export interface ControlDeps {
   validateFilters(spec: RouteSpec): void
   /** Waits until the filters can do their work; undefined = they can. */
   prepareFilters?(spec: RouteSpec): Promise<void> | undefined
+  /** Looks at what a reload would change; throws when that is too much. */
+  reviewChange?(current: Table, candidate: Table): Promise<void>
   /** Runs in the same tick as the swap, just before it. */
   beforeSwap(table: Table): void
   readonly store: TableStore
@@ -42,6 +44,8 @@ export interface ControlDeps {
 interface Pending {
   cause: string
   isUrgent: boolean
+  /** A reload that nobody forced: `reviewChange` has a say. */
+  isReviewed?: boolean
 }
 
 /**
@@ -114,14 +118,17 @@ export class ControlPlane {
     await this.#exclusive(async () => {})
   }
 
-  /** Reads the configuration again; an invalid one changes nothing and is shown everywhere. */
-  async reload(): Promise<ReloadResult> {
-    const result = await this.#exclusive(() => this.#reload())
+  /**
+   * Reads the configuration again; an invalid one changes nothing and is shown everywhere. `isForced`: however much it
+   * changes.
+   */
+  async reload(isForced = false): Promise<ReloadResult> {
+    const result = await this.#exclusive(() => this.#reload(isForced))
     this.#deps.onReload(result)
     return result
   }
 
-  async #reload(): Promise<ReloadResult> {
+  async #reload(isForced: boolean): Promise<ReloadResult> {
     let loaded: LoadedConfig
     try {
       loaded = await this.#deps.loadConfig()
@@ -136,7 +143,7 @@ export class ControlPlane {
     this.#pinned = undefined
     if (!this.#isStarted) return 'applied'
     try {
-      await this.#build({ cause: 'configuration', isUrgent: true }, true)
+      await this.#build({ cause: 'configuration', isUrgent: true, isReviewed: !isForced }, true)
       return 'applied'
     } catch {
       this.#config = config
@@ -207,6 +214,9 @@ export class ControlPlane {
         now: clock.now(),
         ...(previous === undefined ? {} : { previous }),
       })
+      if (pending.isReviewed === true && previous !== undefined && table.id !== previous.id) {
+        await this.#deps.reviewChange?.(previous, table)
+      }
       this.#problems = table.problems
       if (isStrict || this.#rejectedFrom === 'registries') {
         this.#rejectedFrom = undefined

@@ -209,7 +209,7 @@ export class Gateway {
   }
 
   async #stop(): Promise<void> {
-    const { supervisor, snapshot, upstreams, loader, chains, resources, overload } = this.#parts
+    const { supervisor, snapshot, upstreams, loader, chains, resources, overload, mirrors } = this.#parts
     this.#watchAbort.abort()
     await this.#watching
     overload.close()
@@ -217,6 +217,7 @@ export class Gateway {
     await supervisor.stop()
     await snapshot?.flush()
     await upstreams.close()
+    await mirrors.close()
     clearInterval(this.#sweeper)
     chains.close()
     await resources.close()

@@ -1,6 +1,9 @@
+import { Contracts } from '../plugins/contracts.ts'
 import { EventHub } from '../plugins/events.ts'
+import { watchAll } from '../plugins/exchange-watch.ts'
 import { createLogs, type Logs } from '../plugins/log.ts'
 import { Metrics } from '../plugins/metrics.ts'
+import { Mirrors } from '../plugins/mirrors.ts'
 import { Overload } from '../plugins/overload.ts'
 import { createProxy, type DataPath } from '../plugins/proxy.ts'
 import { type AdminParts, tablesOf, topologyOf } from './admin-context.ts'
@@ -21,6 +24,9 @@ import { type Chains, createChains } from './filters/runner.ts'
 import { viewCanaries } from './health/canaries.ts'
 import { publishInstanceEvents } from './instance-events.ts'
 import { Listeners } from './listeners.ts'
+import { Recorder } from './preview/recorder.ts'
+import { replaySide } from './preview/side-replay.ts'
+import { guardChange } from './preview-run.ts'
 import { createProviders } from './providers.ts'
 import { createClientAddress } from './proxy/client-address.ts'
 import { Upstreams } from './proxy/upstreams.ts'
@@ -181,6 +187,11 @@ export function createParts(options: GatewayOptions): Parts {
     declaredRoutes: createDeclaredRoutes(config.declaredRoutes),
     validateFilters: (spec) => chains.validate(spec),
     prepareFilters: (spec) => chains.prepare(spec),
+    reviewChange: async (current, candidate) => {
+      const { maxChangedPercent } = config.guard
+      if (maxChangedPercent === undefined) return
+      await guardChange({ recorder, chains, side: replaySide }, current, candidate, maxChangedPercent)
+    },
     beforeSwap: (table) => upstreams.sync(table),
     store,
     clock,
@@ -200,6 +211,26 @@ export function createParts(options: GatewayOptions): Parts {
     },
     onShed: (priorityClass, reason) => metrics.shed(priorityClass, reason),
   })
+  const newId = createIdSource()
+  const recorder = new Recorder(config.recorder, { random, salt: newId(16) })
+  const mirrors = new Mirrors({
+    clock,
+    random,
+    newId,
+    log,
+    onResult: (mirror, result) => metrics.mirrors.request(mirror, result),
+    onDifference: (mirror, kind) => metrics.mirrors.difference(mirror, kind),
+  })
+  const contracts = new Contracts({
+    clock,
+    random,
+    log,
+    onBreach: (breach) => {
+      metrics.mirrors.breach(breach)
+      events.publish('contract', { ...breach })
+      log.warn({ ...breach }, 'a service does not keep its contract')
+    },
+  })
   const dataPath = createProxy({
     overload,
     store,
@@ -210,7 +241,9 @@ export function createParts(options: GatewayOptions): Parts {
     clock,
     random,
     log,
-    newId: createIdSource(),
+    newId,
+    recorder,
+    watch: watchAll([mirrors.watch, contracts.watch]),
     onRecord: (record) => {
       metrics.record(record)
       logs.access(record)
@@ -238,6 +271,10 @@ export function createParts(options: GatewayOptions): Parts {
     chains,
     resources,
     overload,
+    recorder,
+    side: replaySide,
+    mirrors,
+    contracts,
     upstreams,
     reducer,
     control,
@@ -254,6 +291,7 @@ export function createParts(options: GatewayOptions): Parts {
     needsRestart: () => life.latestStaticHash !== options.config.staticHash,
     loadConfig: load,
     validateFilters: (spec) => chains.validate(spec),
+    drainReasons: () => marks.reasons,
     life,
     clock,
     random,
@@ -266,6 +304,10 @@ export function createParts(options: GatewayOptions): Parts {
     registryTypes: providers.types,
   }
   announce(parts)
+  store.onSwap((table) => {
+    mirrors.keepOnly(table)
+    contracts.keepOnly(table)
+  })
   store.onSwap(review)
   publishInstanceEvents(parts)
   return parts

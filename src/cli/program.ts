@@ -2,9 +2,11 @@ import { Command, CommanderError, Option } from 'commander'
 import { errorText, GatewayError } from '../core/errors.ts'
 import { check } from './check.ts'
 import { demo } from './demo.ts'
+import { type DiffOptions, diff } from './diff.ts'
 import { drain } from './drain.ts'
 import { explain } from './explain.ts'
 import { type HashOptions, hash } from './hash.ts'
+import { type ReloadOptions, reload } from './reload.ts'
 import { type RollcheckOptions, rollcheck } from './rollcheck.ts'
 import { run } from './run.ts'
 import { schema } from './schema.ts'
@@ -111,6 +113,49 @@ function defineVerbs(program: Command, terminal: Terminal, done: (code: ExitCode
     )
 }
 
+const adminOption = () =>
+  new Option('--admin <url>', 'admin address of the running gateway')
+    .env('SLUICE_ADMIN_URL')
+    .default('http://127.0.0.1:8081')
+const tokenOption = () => new Option('--token <token>', 'admin token').env('SLUICE_ADMIN_TOKEN')
+
+function defineChanges(program: Command, terminal: Terminal, done: (code: ExitCode) => void): void {
+  program
+    .command('diff')
+    .description(
+      'say what a new configuration changes against the running gateway, by its routes and over remembered requests',
+    )
+    .addOption(
+      new Option(
+        '-c, --config <path>',
+        'the new one: sluice.yaml, the folder that holds it, or one file of routes.d',
+      ).default('sluice.yaml'),
+    )
+    .option('--from <path>', 'compare with these files instead; no gateway is asked')
+    .addOption(adminOption())
+    .addOption(tokenOption())
+    .option('--examples <number>', 'requests shown of each kind of change', '3')
+    .option('--json', 'print the changes as JSON')
+    .addHelpText(
+      'after',
+      '\nExit: 0 nothing changes, 1 something does, 2 not valid, misuse, or the gateway cannot be reached',
+    )
+    .action(async (options: DiffOptions) => done(await diff(options, terminal)))
+
+  program
+    .command('reload')
+    .description('let the running gateway read its configuration again')
+    .option('--force', 'take it even if it changes more than guard.maxChangedPercent')
+    .addOption(adminOption())
+    .addOption(tokenOption())
+    .option('--json', 'print the outcome as JSON')
+    .addHelpText(
+      'after',
+      '\nExit: 0 taken, or nothing new; 1 rejected; 2 misuse, or the gateway cannot be reached',
+    )
+    .action(async (options: ReloadOptions) => done(await reload(options, terminal)))
+}
+
 const repeated = (value: string, all: readonly string[]) => [...all, value]
 
 function defineRollcheck(program: Command, terminal: Terminal, done: (code: ExitCode) => void): void {
@@ -179,6 +224,7 @@ export async function runProgram(argv: readonly string[], terminal = processTerm
     code = result
   }
   defineVerbs(program, terminal, done)
+  defineChanges(program, terminal, done)
   defineRollcheck(program, terminal, done)
   defineHash(program, terminal, done)
   for (const verb of program.commands) verb.exitOverride()

@@ -15,6 +15,7 @@ import type {
   UpstreamTls,
 } from '../core/route.ts'
 import { toHealth } from './health.ts'
+import { toContract, toMirror } from './mirror.ts'
 import type { DefaultsInput, ServiceInput } from './policy.ts'
 import type { FilterInput, RouteInput, TextMatchInput } from './routes.ts'
 
@@ -79,6 +80,7 @@ export function toPolicy(
     health: toHealth(own, defaults),
     ...(registries === undefined ? {} : { registries }),
     ...(scheme === undefined ? {} : { scheme }),
+    ...(own.mirror === undefined ? {} : { mirror: toMirror(own.mirror) }),
   }
 }
 
@@ -174,5 +176,7 @@ export function toRoute(input: RouteInput, filters: readonly FilterSpec[], sourc
     retries: defined(input.retries),
     labels: input.labels,
     ...(input.maxBody === undefined ? {} : { maxBodyBytes: input.maxBody }),
+    ...(input.mirror === undefined ? {} : { mirror: toMirror(input.mirror) }),
+    ...(input.contract === undefined ? {} : { contract: toContract(input.contract) }),
   }
 }

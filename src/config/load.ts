@@ -6,6 +6,7 @@ import { errorText, GatewayError } from '../core/errors.ts'
 import type { DynamicConfig, FilterSpec, RouteSpec, ServicePolicy } from '../core/route.ts'
 import { type CanaryFile, canaryFile } from './canaries.ts'
 import { type CanaryPart, collectCanaries } from './canary-load.ts'
+import { readContracts } from './contract-files.ts'
 import { anonymousService, toFilter, toPolicy, toRoute } from './convert.ts'
 import { ConfigDocument } from './document.ts'
 import { absolutePaths } from './filter-paths.ts'
@@ -259,6 +260,7 @@ function checkTargets(part: Part, index: number, context: RouteContext): void {
     ['services', i, 'service'],
   ])
   if (route.service !== undefined) named.push([route.service, ['service']])
+  if (route.mirror?.service !== undefined) named.push([route.mirror.service, ['mirror', 'service']])
   for (const [service, path] of named) {
     if (context.serviceNames.has(service)) continue
     const near = didYouMean(service, context.serviceNames)
@@ -345,8 +347,10 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
     options,
     problems,
   }
-  const { routes, anonymous } = collectRoutes(parts, value, context)
   const releases = await collectCanaries([{ document: head, value }, ...canaryParts], problems)
+  const collected = collectRoutes(parts, value, context)
+  const { anonymous } = collected
+  const { routes, schemas } = await readContracts(collected.routes, parts, problems)
   const resolved = await resolveFiles(value, [...services, ...anonymous], parts, problems)
   const withEnv = resolveEnvironment(resolved.main, env)
   if (problems.some((problem) => problem.severity === 'error')) throw new ConfigError(problems)
@@ -380,6 +384,7 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
       ...read.flatMap(({ document }) => document.references),
       ...resolved.files,
       ...releases.files,
+      ...schemas.map(({ file }) => file),
     ],
     hash: hash(
       'sha256',
@@ -387,6 +392,7 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
         staticHash,
         ...read.map(({ text }) => text),
         JSON.stringify([resolved.services, releases.canaries]),
+        ...schemas.map(({ text }) => text),
       ].join('\n'),
       'hex',
     ),

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { healthShape } from './health.ts'
+import { mirror } from './mirror.ts'
 import { duration, name, size, upstreamUrl } from './values.ts'
 
 /** Everything about talking to a service, as people write it; `defaults` and each service use the same keys. */
@@ -101,6 +102,7 @@ export const service = z
     registry: z.union([name(), z.array(name()).min(1)]).describe('Registries to look in. Default: all.'),
     name: z.string().min(1).describe('Its name in the registry. Default: the key.'),
     upstreams: z.array(upstreamUrl()).min(1).describe('Fixed addresses; no registry is asked.'),
+    mirror: mirror.describe('Send copies of its requests to another service or version. Default: no.'),
   })
   .partial()
 

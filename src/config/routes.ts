@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { PRIORITY_CLASSES } from '../core/priority-class.ts'
+import { contract, mirror } from './mirror.ts'
 import { retries, timeouts } from './policy.ts'
 import {
   authority,
@@ -173,6 +174,14 @@ export const route = z
     retries: retries.default({}).describe('Over those of the service.'),
     maxBody: size().optional().describe('Largest request body. 0 = no limit. Default: limits.bodyBytes.'),
     labels: z.record(z.string(), z.string()).default({}).describe('Free words for people and tools.'),
+    mirror: mirror
+      .optional()
+      .describe(
+        'Send copies of requests to another service or version; see docs/mirror.md. Default: the service’s.',
+      ),
+    contract: contract
+      .optional()
+      .describe('Watch the shape of the JSON answers of each version; see docs/mirror.md. Default: no.'),
   })
   .superRefine((value, ctx) => {
     const given = ACTIONS.filter((key) => value[key] !== undefined)
@@ -202,6 +211,15 @@ export const route = z
           params: { fix: 'use only groups of the regex; \\$ is a plain $' },
         })
       }
+    }
+    for (const key of ['mirror', 'contract'] as const) {
+      if (value[key] === undefined || (value.redirect === undefined && value.respond === undefined)) continue
+      ctx.addIssue({
+        code: 'custom',
+        message: `the route answers by itself: there is nothing for ${key}`,
+        path: [key],
+        params: { fix: 'remove it' },
+      })
     }
     const known: readonly string[] =
       (value.match.path ?? value.match.pathPrefix ?? '').match(/\{[^}]*\}/g) ?? []

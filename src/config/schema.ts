@@ -4,6 +4,7 @@ import { clientAuth } from './client-auth.ts'
 import { identityProvider } from './identity.ts'
 import { overload } from './overload.ts'
 import { defaults, service } from './policy.ts'
+import { recorder } from './recorder.ts'
 import { filterDefinition, route } from './routes.ts'
 import { stores } from './stores.ts'
 import { duration, hostPattern, listenAddress, mediaTypePattern, name, network, size } from './values.ts'
@@ -235,6 +236,7 @@ const staticShape = {
     .describe('Prometheus metrics.'),
   overload,
   waf,
+  recorder,
   registries: z.record(name(), registry).default({}).describe('Where instances come from.'),
   stores,
   identityProviders: z
@@ -259,9 +261,17 @@ const staticShape = {
       maxStaleness: duration()
         .default(0)
         .describe('Drop what a failing registry said this long ago. 0 = never. Default 0.'),
+      maxChangedPercent: z
+        .number()
+        .min(0)
+        .max(100)
+        .optional()
+        .describe(
+          'A change of the configuration that moves or refuses more than this share of the remembered requests (50 at least) is rejected; `sluice reload --force` takes it all the same. Default: no limit.',
+        ),
     })
     .prefault({})
-    .describe('Guards against a registry that errs.'),
+    .describe('Guards against a registry, or an operator, that errs.'),
   snapshot: z
     .strictObject({
       path: z.string().describe('File with the last known instances, for a start without the registry.'),

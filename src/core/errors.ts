@@ -16,6 +16,7 @@ export const ERRORS = {
   GW_CONFIG_INVALID: { status: 0, title: 'The configuration is not valid' },
   GW_CONFIG_UNREADABLE: { status: 0, title: 'A configuration file cannot be read' },
   GW_CONFIG_SECRET: { status: 0, title: 'An ENV or FILE reference cannot be resolved' },
+  GW_CONFIG_GUARDED: { status: 0, title: 'The change is larger than guard.maxChangedPercent allows' },
   GW_LISTEN_FAILED: { status: 0, title: 'An address cannot be listened on' },
   GW_CLI_MISUSE: { status: 0, title: 'The command was called wrongly' },
   GW_ADMIN_UNREACHABLE: { status: 0, title: 'The gateway cannot be reached' },

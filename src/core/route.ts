@@ -1,5 +1,6 @@
 import type { ReleaseRule } from './canary.ts'
 import type { HealthPolicy } from './health-policy.ts'
+import type { JsonField } from './json-field.ts'
 import type { PriorityClass } from './priority-class.ts'
 import type { TextMatch } from './text-match.ts'
 import type { Scheme } from './types.ts'
@@ -131,6 +132,58 @@ export type RouteAction =
       readonly body: string
     }
 
+/** How answers of a mirror are compared with those of the primary. */
+export interface CompareSpec {
+  /** Share of the mirrored requests that is compared, 0 to 1. */
+  readonly sample: number
+  /** JSON paths and `header:NAME`. */
+  readonly ignore: readonly string[]
+  /** Numbers are equal up to this share of the larger one. */
+  readonly tolerance: number
+  /** Share of the comparisons for which stable is asked a second time, 0 to 1. */
+  readonly noise: number
+  /** Larger bodies are not compared. Bytes. */
+  readonly maxBodyBytes: number
+}
+
+/** Copies of requests for another service or version; its answers never reach a client. */
+export interface MirrorSpec {
+  /** Where copies go; absent = the service that answers. */
+  readonly service?: string
+  /** Only to instances of this version. */
+  readonly version?: string
+  /** Of 10,000 requests. */
+  readonly share: number
+  /** Upper case. */
+  readonly methods: readonly string[]
+  /** A request with a larger body is not mirrored. Bytes. */
+  readonly maxBodyBytes: number
+  /** The whole exchange. ms. */
+  readonly timeoutMs: number
+  /** Copies under way at a time; beyond it they are dropped. */
+  readonly maxInFlight: number
+  /** Put behind the host name of the copy. */
+  readonly hostSuffix: string
+  readonly compare?: CompareSpec
+}
+
+/** Watches the shape of a route's JSON answers. */
+export interface ContractSpec {
+  /** Share of the answers that is looked at, 0 to 1. */
+  readonly sample: number
+  /** Answers before a version's word counts. */
+  readonly minSamples: number
+  /** A field in at least this share of earlier answers is expected, 0 to 1. */
+  readonly requiredFrom: number
+  /** Larger answers are not looked at. Bytes. */
+  readonly maxBodyBytes: number
+  readonly maxDepth: number
+  /** Places of one shape that are kept. */
+  readonly maxFields: number
+  /** What a schema says; absent = learnt from answers. */
+  readonly fields?: readonly JsonField[]
+}
+
 export interface RouteSpec {
   /** Unique over all files and registries. */
   readonly name: string
@@ -152,6 +205,9 @@ export interface RouteSpec {
   readonly retries: Partial<RetryPolicy>
   /** Free words shown by tools, e.g. the owner. */
   readonly labels: Readonly<Record<string, string>>
+  /** Before the service's. */
+  readonly mirror?: MirrorSpec
+  readonly contract?: ContractSpec
 }
 
 export interface UpstreamTls {
@@ -202,6 +258,7 @@ export interface ServicePolicy {
   readonly streamDrainMs: number
   /** What takes its instances out of rotation, and itself. */
   readonly health: HealthPolicy
+  readonly mirror?: MirrorSpec
 }
 
 /** The dynamic part of the configuration: hot, swapped as a whole. */

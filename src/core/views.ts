@@ -1,3 +1,4 @@
+import type { PreviewReport } from './preview-view.ts'
 import type { PathMatch } from './route.ts'
 import type { Check, InstanceState, ProviderStatus, ServiceState } from './types.ts'
 
@@ -223,6 +224,15 @@ export interface ValidationView {
   readonly changes: readonly string[]
 }
 
+/** What a candidate would change, by its tables and over remembered requests. */
+export interface PreviewView extends ValidationView {
+  /** The table in force. */
+  readonly table: { readonly version: number; readonly id: string }
+  /** The static part differs. */
+  readonly needsRestart?: boolean
+  readonly preview?: PreviewReport
+}
+
 /** A thing that happened, for `GET /api/events`. */
 export interface GatewayEvent {
   /** 1, 2, 3 … in this process. */
@@ -239,6 +249,7 @@ export interface GatewayEvent {
     | 'instance'
     | 'filter'
     | 'overload'
+    | 'contract'
   readonly data: Readonly<Record<string, unknown>>
 }
 

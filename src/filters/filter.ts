@@ -7,6 +7,7 @@ import type { Headers } from '../core/headers.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { Principal } from '../core/principal.ts'
 import type { RedisStore } from '../core/redis-store.ts'
+import type { Replay } from '../core/replay.ts'
 import type { IdentityProvider } from '../identity/provider.ts'
 import type { Routed } from '../routing/table.ts'
 import type { WafEngine } from '../waf/engine.ts'
@@ -145,6 +146,11 @@ export interface FilterHandlers {
   readonly prepare?: () => Promise<void>
   /** Headers that only this filter may set: a client's copies are taken from every request, on every route. Lower case. */
   readonly ownsHeaders?: readonly string[]
+  /**
+   * For previews: says of recorded requests, in order of time, whether this filter would have refused them. Each call
+   * gives a fresh one that touches nothing live. Absent: it cannot be told from what is recorded.
+   */
+  readonly replay?: () => Replay
   /** No table uses it any more: timers end. Requests that began before may still come. */
   readonly close?: () => void
 }

@@ -11,6 +11,9 @@ export const ipAllow = defineFilter({
   }),
   create({ networks }) {
     const isListed = createNetworkTest(networks)
-    return { inbound: (ctx) => (isListed(ctx.clientIp) ? undefined : { status: 403, code: 'GW_AUTH_IP' }) }
+    return {
+      inbound: (ctx) => (isListed(ctx.clientIp) ? undefined : { status: 403, code: 'GW_AUTH_IP' }),
+      replay: () => (request) => !isListed(request.clientIp),
+    }
   },
 })

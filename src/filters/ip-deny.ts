@@ -14,6 +14,9 @@ export const ipDeny = defineFilter({
   }),
   create({ networks }) {
     const isListed = createNetworkTest(networks)
-    return { inbound: (ctx) => (isListed(ctx.clientIp) ? { status: 403, code: 'GW_AUTH_IP' } : undefined) }
+    return {
+      inbound: (ctx) => (isListed(ctx.clientIp) ? { status: 403, code: 'GW_AUTH_IP' } : undefined),
+      replay: () => (request) => isListed(request.clientIp),
+    }
   },
 })

@@ -8,6 +8,7 @@ import { defineFilter, type FilterContext, type FilterReply } from './filter.ts'
 import { networkReader } from './limit-key.ts'
 import { report, writeReport } from './limit-report.ts'
 import { createScope, gatewayOptions, STORE_REFUSAL, storeOptions, waitForStore } from './limit-store.ts'
+import { createLimitReplay } from './rate-limit-replay.ts'
 import { createRules, type Rule, rulesOption } from './rate-limit-rules.ts'
 
 /** Limits how many requests come in a time: 429 GW_RATE_LIMITED. */
@@ -41,8 +42,10 @@ export const rateLimit = defineFilter({
       return isAllowed ? undefined : refusal(decisions)
     }
 
+    const replay = createLimitReplay(options, (replayed, ctx) => asksOf(replayed, ctx, scopeOf(ctx)))
     return {
       ...waitForStore(store, deps),
+      ...(replay === undefined ? {} : { replay }),
       inbound(ctx) {
         const asks = asksOf(rules, ctx, scopeOf(ctx))
         if (asks === 'deny') {

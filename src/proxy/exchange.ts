@@ -13,6 +13,13 @@ export type RequestBody =
   /** Sent as it arrives; can be sent again only while nothing was read. `length` undefined = chunked. */
   | { readonly kind: 'stream'; readonly stream: Readable; readonly length: number | undefined }
 
+/** Sees a streamed body go by; what it does must be quick and must not throw. */
+export interface BodyTap {
+  data(chunk: Buffer): void
+  /** All of it went by. */
+  end(): void
+}
+
 /** Where the answer goes. Implemented by the public server; `forward` calls it in this order. */
 export interface ResponseSink {
   /** A 1xx other than 100 and 101 (103 Early Hints): passed on at once. */
@@ -50,6 +57,7 @@ export interface Exchange {
   readonly clientHost: string
   readonly clientIp: string
   readonly body: RequestBody
+  readonly bodyTap?: BodyTap | undefined
   readonly sink: ResponseSink
   /** Aborts when the client leaves: the upstream request is cancelled, the outcome is `client_gone`. */
   readonly signal: Departure

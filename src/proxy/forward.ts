@@ -114,7 +114,9 @@ class Forwarding implements AttemptOwner, BodyWatcher {
       this.#deadline = deadlines.begin(this.#timeouts.totalMs, this.#startedAt, this.#onDeadline)
     }
     if (body.kind === 'stream') {
-      this.#source = new BodySource(body.stream, this.#retries.replayBytes, this.#timeouts.idleMs, this)
+      const { replayBytes } = this.#retries
+      const { bodyTap } = this.#exchange
+      this.#source = new BodySource(body.stream, replayBytes, this.#timeouts.idleMs, this, bodyTap)
     }
     this.#tryNext(undefined)
   }

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events'
 import type { Readable } from 'node:stream'
+import type { BodyTap } from './exchange.ts'
 
 /** What a source tells the exchange. */
 export interface BodyWatcher {
@@ -19,6 +20,7 @@ export class BodySource {
   readonly #replayBytes: number
   readonly #idleMs: number
   readonly #watcher: BodyWatcher
+  readonly #tap: BodyTap | undefined
   #kept: Buffer[] | undefined = []
   #bytesRead = 0
   #hasEnded = false
@@ -26,11 +28,12 @@ export class BodySource {
   #feed: BodyFeed | undefined
   #timer: NodeJS.Timeout | undefined
 
-  constructor(stream: Readable, replayBytes: number, idleMs: number, watcher: BodyWatcher) {
+  constructor(stream: Readable, replayBytes: number, idleMs: number, watcher: BodyWatcher, tap?: BodyTap) {
     this.#stream = stream
     this.#replayBytes = replayBytes
     this.#idleMs = idleMs
     this.#watcher = watcher
+    this.#tap = tap
     stream.on('error', this.#onError)
   }
 
@@ -120,6 +123,7 @@ export class BodySource {
     }
     this.#timer?.refresh()
     this.#feed?.emit('data', chunk)
+    this.#tap?.data(chunk)
   }
 
   readonly #onEnd = (): void => {
@@ -128,6 +132,7 @@ export class BodySource {
     clearTimeout(this.#timer)
     this.#timer = undefined
     this.#feed?.emit('end')
+    this.#tap?.end()
   }
 
   readonly #onError = (): void => {

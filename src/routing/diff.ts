@@ -1,5 +1,5 @@
 import { percentText, type ReleaseRule } from '../core/canary.ts'
-import type { RouteSpec, ServicePolicy } from '../core/route.ts'
+import type { FilterSpec, RouteSpec, ServicePolicy } from '../core/route.ts'
 import type { Bound, Releases } from './release.ts'
 import type { Route, Service, Table } from './table.ts'
 
@@ -18,15 +18,46 @@ function changedKeys(a: Spec, b: Spec): string {
   return [...keys].filter((key) => JSON.stringify(left[key]) !== JSON.stringify(right[key])).join(', ')
 }
 
+const enabled = ({ name, mode }: FilterSpec): string => (mode === 'dryRun' ? `${name} in dry run` : name)
+
+/** `filters +limit -old`: options may hold secrets, so only names and keys are told. */
+function filterNames(a: RouteSpec, b: RouteSpec): string {
+  const [before, after] = [a.filters.map(enabled), b.filters.map(enabled)]
+  const words = [
+    ...after.filter((name) => !before.includes(name)).map((name) => `+${name}`),
+    ...before.filter((name) => !after.includes(name)).map((name) => `-${name}`),
+  ]
+  return ['filters', ...words].join(' ')
+}
+
+/** What changed in filters of these names that both have; once for each, however many routes use it. */
+function noteFilters(a: RouteSpec, b: RouteSpec, changed: Map<string, string>): void {
+  for (const filter of b.filters) {
+    const old = a.filters.find(({ name }) => name === filter.name)
+    if (old === undefined || changed.has(filter.name)) continue
+    const keys = [...new Set([...Object.keys(old.options), ...Object.keys(filter.options)])].filter(
+      (key) => JSON.stringify(old.options[key]) !== JSON.stringify(filter.options[key]),
+    )
+    for (const key of ['type', 'mode', 'onError'] as const) if (old[key] !== filter[key]) keys.push(key)
+    if (keys.length > 0) changed.set(filter.name, keys.join(', '))
+  }
+}
+
 function diffRoutes(a: ReadonlyMap<string, Route>, b: ReadonlyMap<string, Route>, lines: string[]): void {
   if (a === b) return
+  const filters = new Map<string, string>()
   for (const name of a.keys()) if (!b.has(name)) lines.push(`- route ${name}`)
   for (const [name, route] of b) {
     const old = a.get(name)
-    if (old === undefined) lines.push(`+ route ${name}`)
-    else if (old.contentId !== route.contentId)
-      lines.push(`~ route ${name} (${changedKeys(old.spec, route.spec)})`)
+    if (old === undefined) {
+      lines.push(`+ route ${name}`)
+    } else if (old.contentId !== route.contentId) {
+      const keys = changedKeys(old.spec, route.spec)
+      lines.push(`~ route ${name} (${keys.replace(/\bfilters\b/, filterNames(old.spec, route.spec))})`)
+      noteFilters(old.spec, route.spec, filters)
+    }
   }
+  for (const [name, keys] of filters) lines.push(`~ filter ${name} (${keys})`)
 }
 
 function diffReleases(a: Releases, b: Releases, lines: string[]): void {

@@ -128,17 +128,21 @@ export async function compileServices(
   drains: Drains = NO_DRAINS,
 ): Promise<Map<string, Service>> {
   const policies = new Map(config.services.map((policy) => [policy.name, policy]))
+  const add = (service: string) => {
+    if (policies.has(service)) return
+    const old = previous?.get(service)?.policy
+    const fresh = { ...config.defaultPolicy, name: service, registryName: service }
+    policies.set(service, old !== undefined && policyId(old) === policyId(fresh) ? old : fresh)
+  }
   for (const route of routes) {
     const turn = slicer.pause()
     if (turn !== undefined) await turn
-    if (route.spec.action.kind !== 'proxy') continue
-    for (const { service } of route.spec.action.targets) {
-      if (policies.has(service)) continue
-      const old = previous?.get(service)?.policy
-      const fresh = { ...config.defaultPolicy, name: service, registryName: service }
-      policies.set(service, old !== undefined && policyId(old) === policyId(fresh) ? old : fresh)
-    }
+    const { action, mirror } = route.spec
+    if (action.kind !== 'proxy') continue
+    for (const { service } of action.targets) add(service)
+    if (mirror?.service !== undefined) add(mirror.service)
   }
+  for (const { mirror } of config.services) if (mirror?.service !== undefined) add(mirror.service)
   const services = new Map<string, Service>()
   for (const [name, policy] of policies) {
     const turn = slicer.pause()

@@ -1,6 +1,9 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Contracts } from '../../plugins/contracts.ts'
+import { watchAll } from '../../plugins/exchange-watch.ts'
+import { Mirrors } from '../../plugins/mirrors.ts'
 import { Overload, type OverloadSensor } from '../../plugins/overload.ts'
 import { createProxy, type DataPath } from '../../plugins/proxy.ts'
 import { type LoadedConfig, loadConfig } from '../../src/config/load.ts'
@@ -14,6 +17,7 @@ import type { FilterDefinition, FilterResources } from '../../src/filters/filter
 import type { FilterEnvironment } from '../../src/filters/instances.ts'
 import { FILTERS } from '../../src/filters/list.ts'
 import { createChains } from '../../src/filters/runner.ts'
+import { Recorder } from '../../src/preview/recorder.ts'
 import { type CertificateFiles, Certificates, type ClientAuthFiles } from '../../src/proxy/certificates.ts'
 import { createClientAddress } from '../../src/proxy/client-address.ts'
 import { createPublicServer, type PublicServer } from '../../src/proxy/public-server.ts'
@@ -61,6 +65,11 @@ export interface RunningProxy {
   readonly resources: FilterResources
   /** One for each request that is over. */
   readonly records: RequestRecord[]
+  readonly mirrors: Mirrors
+  readonly contracts: Contracts
+  readonly recorder: Recorder
+  /** What mirrors and contracts count: `mirror shop ok`, `difference shop value`, `breach shop dropped`. */
+  readonly counted: string[]
   /** Codes of what never became a request. */
   readonly malformed: string[]
   /** What the gateway warned about. */
@@ -137,9 +146,31 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
       close: () => {},
     },
   })
+  const counted: string[] = []
+  const newId = createIdSource()
+  const mirrors = new Mirrors({
+    clock: systemClock,
+    random,
+    newId,
+    log,
+    onResult: (mirror, result) => void counted.push(`mirror ${mirror} ${result}`),
+    onDifference: (mirror, kind) => void counted.push(`difference ${mirror} ${kind}`),
+  })
+  const contracts = new Contracts({
+    clock: systemClock,
+    random,
+    log,
+    onBreach: ({ route, kind, path }) => void counted.push(`breach ${route} ${kind} ${path}`),
+  })
+  store.onSwap((table) => {
+    mirrors.keepOnly(table)
+    contracts.keepOnly(table)
+  })
+  const recorder = new Recorder(config.static.recorder, { random, salt: newId(16) })
   const proxy = createProxy({
     overload,
     store,
+    recorder,
     upstreams,
     chains,
     clientAddress: createClientAddress(trustedProxies),
@@ -147,7 +178,8 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     clock: systemClock,
     random,
     log,
-    newId: createIdSource(),
+    newId,
+    watch: watchAll([mirrors.watch, contracts.watch]),
     onRecord: (record) => void records.push(record),
     isDraining: () => isDraining,
   })
@@ -177,6 +209,10 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     certificates,
     resources,
     records,
+    mirrors,
+    contracts,
+    recorder,
+    counted,
     malformed,
     warnings,
     record: (index = 0) => waitFor(() => records[index], { what: `record ${index}` }),
@@ -195,6 +231,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
       await server.destroy()
       await closed
       await upstreams.close()
+      await mirrors.close()
       chains.close()
       await resources.close()
     },

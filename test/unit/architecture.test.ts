@@ -41,6 +41,8 @@ test.each([
   ['src/identity/bad.ts', '../filters/x.ts'],
   ['src/proxy/bad.ts', '../filters/x.ts'],
   ['src/health/bad.ts', '../registry/x.ts'],
+  ['src/mirror/bad.ts', '../routing/x.ts'],
+  ['src/preview/bad.ts', '../filters/x.ts'],
   ['src/rollcheck/bad.ts', '../routing/x.ts'],
   ['routes/bad.ts', '../src/proxy/x.ts'],
 ])('lint refuses that %s imports %s', (file, imported) => {
