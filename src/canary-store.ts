@@ -72,7 +72,11 @@ export class KvReleaseStore implements ReleaseStore {
     const found = await this.#kv.list(COUNTS)
     return found.flatMap(({ value }) => {
       const tallies = parseJson<Tallies>(value)
-      return typeof tallies?.run === 'string' && typeof tallies.rules === 'object' ? [tallies] : []
+      return typeof tallies?.run === 'string' &&
+        typeof tallies.startedAt === 'number' &&
+        typeof tallies.rules === 'object'
+        ? [tallies]
+        : []
     })
   }
 

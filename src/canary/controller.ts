@@ -107,8 +107,8 @@ export class ReleaseController {
   }
 
   async #decide(ramped: readonly RampedRule[]): Promise<void> {
-    const { store } = this.#deps
-    const blocks = this.#differences.take(await store.collect())
+    const { store, clock } = this.#deps
+    const blocks = this.#differences.take(await store.collect(), clock.now())
     const stored = await store.load()
     for (const rule of ramped) await this.#step(rule, stored.get(rule.name), blocks(rule.name))
   }

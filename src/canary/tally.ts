@@ -5,6 +5,8 @@ import type { SideCounts } from './release.ts'
 export interface Tallies {
   /** Another one after each start. */
   readonly run: string
+  /** When it started. ms since the epoch. */
+  readonly startedAt: number
   readonly rules: Readonly<Record<string, SidePair>>
 }
 
@@ -33,10 +35,12 @@ interface Side {
 /** Counts requests by rule and side; the numbers only grow. */
 export class Tally {
   readonly #run: string
+  readonly #startedAt: number
   readonly #rules = new Map<string, { canary: Side; stable: Side }>()
 
-  constructor(run: string) {
+  constructor(run: string, startedAt: number) {
     this.#run = run
+    this.#startedAt = startedAt
   }
 
   /** Called for each request of a release. */
@@ -55,7 +59,7 @@ export class Tally {
       const { canary, stable } = this.#sides(rule)
       return [rule, { canary: plain(canary), stable: plain(stable) }] as const
     })
-    return { run: this.#run, rules: Object.fromEntries(entries) }
+    return { run: this.#run, startedAt: this.#startedAt, rules: Object.fromEntries(entries) }
   }
 
   #sides(rule: string): { canary: Side; stable: Side } {
@@ -83,18 +87,23 @@ const NO_PAIR: SidePair = Object.freeze({ canary: NOTHING, stable: NOTHING })
 
 /** Adds up what all gateways did since the last call. */
 export class Differences {
-  #last: ReadonlyMap<string, Tallies> | undefined
+  #last: { readonly at: number; readonly all: ReadonlyMap<string, Tallies> } | undefined
 
-  /** The first call says nothing: how much of it is new is not known. Gateways that came since then count whole. */
-  take(all: readonly Tallies[]): (rule: string) => SidePair {
+  /**
+   * The first call says nothing: how much of it is new is not known. The same holds for a gateway that is seen for the
+   * first time, unless it started since the last call. `now`: ms since the epoch.
+   */
+  take(found: readonly Tallies[], now: number): (rule: string) => SidePair {
     const last = this.#last
-    const now = new Map(all.map((one) => [one.run, one]))
-    this.#last = now
+    const all = new Map(found.map((one) => [one.run, one]))
+    this.#last = { at: now, all }
     if (last === undefined) return () => NO_PAIR
     return (rule) => {
       let sum = NO_PAIR
-      for (const [run, { rules }] of now) {
-        const [pair, before] = [rules[rule] ?? NO_PAIR, last.get(run)?.rules[rule] ?? NO_PAIR]
+      for (const [run, { rules, startedAt }] of all) {
+        const known = last.all.get(run)
+        if (known === undefined && startedAt < last.at) continue
+        const [pair, before] = [rules[rule] ?? NO_PAIR, known?.rules[rule] ?? NO_PAIR]
         sum = {
           canary: plus(sum.canary, minus(pair.canary, before.canary)),
           stable: plus(sum.stable, minus(pair.stable, before.stable)),

@@ -89,7 +89,7 @@ async function aGateway(
   const log = { warn: () => {}, info: () => {} }
   const kv = new ConsulKv(connection, prefix, { clock: systemClock, random: Math.random, log })
   const store = own.store ?? new KvReleaseStore(kv, { log, name })
-  const tally = new Tally(`${name}-${rounds++}`)
+  const tally = new Tally(`${name}-${rounds++}`, now - 1)
   const decisions: ReleaseState[] = []
   const deps: ControllerDeps = {
     rules: () => [{ name: 'v2', releaseId: own.release ?? 'a', ramp: RAMP }],

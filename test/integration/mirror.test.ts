@@ -162,6 +162,28 @@ routes: [{ name: all, match: { pathPrefix: / }, service: shop }]`)
     await fetch(gateway.url)
     expect(gateway.counted.at(-1)).toBe('mirror service shop no_instance')
   })
+
+  test('requests of a canary are not mirrored', async () => {
+    const [one, two] = [await service(() => 'one'), await service(() => 'two')]
+    const instances = [
+      anInstance('a', one.port, { version: '1' }),
+      anInstance('b', two.port, { version: '2' }),
+    ]
+    const gateway = await proxy({
+      registry: {
+        services: new Map([['shop', { name: 'shop', instances, source: 'live', lastGoodAt: 0 }]]),
+        problems: [],
+      },
+      yaml: `registries: { local: { type: embedded } }
+canaries: [{ name: next, service: shop, canary: { version: "2" }, match: [{ header: { x-me: canary }, side: canary }] }]
+services: { shop: { mirror: { version: "2" } } }
+routes: [{ name: all, match: { pathPrefix: / }, service: shop }]`,
+    })
+    expect(await (await fetch(gateway.url, { headers: { 'x-me': 'canary' } })).text()).toBe('two')
+    expect(await (await fetch(gateway.url)).text()).toBe('one')
+    await waitFor(() => gateway.counted.length === 1)
+    expect(two.got.map(({ headers }) => headers['x-sluice-mirror'])).toEqual([undefined, 'service shop'])
+  })
 })
 
 describe('the primary does not notice', () => {
