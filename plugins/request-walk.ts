@@ -21,7 +21,7 @@ import { ClientDeparture } from './client-departure.ts'
 import { createFilterContext, filterFindings } from './filter-context.ts'
 import { type Intake, type Listener, type ProxyDeps, prepareHeaders, recordHead, takeIn } from './intake.ts'
 import { actionAnswer, applyEdits, problemAnswer } from './local-answer.ts'
-import { canaryFinding, chooseSide, giveCookies, type Sided } from './release-side.ts'
+import { canaryFinding, chooseSide, giveCookies, noteAnswer, type Sided } from './release-side.ts'
 import { WithheldAnswer } from './withheld-answer.ts'
 
 /** A request without instances to answer it may be tried again after this. s. */
@@ -240,6 +240,7 @@ export class RequestWalk implements ResponseSink {
   }
 
   head(status: number, headers: Headers): void | Promise<void> {
+    noteAnswer(this.#sided, headers)
     giveCookies(this.#sided, headers)
     if (!this.#chain.hasOutbound || this.#ctx === undefined) {
       this.#answer.head(status, headers)
@@ -424,7 +425,7 @@ export class RequestWalk implements ResponseSink {
       upstreamMs: result?.upstreamMs,
       filterMs: this.#filterMs,
       isUpgrade: false,
-      canary: canaryFinding(this.#sided, last?.instance.key),
+      canary: canaryFinding(this.#sided, result?.attempts),
     })
     if (this.#ctx !== undefined) {
       const { upstreamMs, attempts } = result ?? { upstreamMs: undefined, attempts: [] }

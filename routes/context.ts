@@ -6,6 +6,7 @@ import type {
   GatewayEvent,
   HealthVerdict,
   ReadinessView,
+  ReleaseView,
   RouteView,
   ServiceView,
   TablesView,
@@ -23,6 +24,17 @@ export interface ExplainRequest {
   readonly claims?: Readonly<Record<string, unknown>>
   /** As if it came from a trusted proxy. */
   readonly trusted?: boolean
+}
+
+/** What a person asks of a release. */
+export interface CanaryActRequest {
+  readonly name: string
+  readonly action:
+    | { readonly kind: 'promote' | 'pause' | 'resume' | 'abort' }
+    /** Of 10,000. */
+    | { readonly kind: 'set'; readonly percent: number; readonly force: boolean }
+  readonly by: string
+  readonly reason: string
 }
 
 /** Status and body as Consul's agent answers. */
@@ -47,6 +59,10 @@ export interface AdminContext {
   readiness(): ReadinessView
   routes(): readonly RouteView[]
   canaries(): readonly CanaryView[]
+  /** Of all gateways this one decides on releases. */
+  decidesCanaries(): boolean
+  /** Throws GW_ADMIN_NOT_FOUND, GW_ADMIN_CONFLICT. */
+  actOnCanary(request: CanaryActRequest): Promise<ReleaseView>
   services(): readonly ServiceView[]
   topology(): TopologyView
   /** `instance`: how one of the service is named; undefined = the service as a whole. */

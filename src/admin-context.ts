@@ -5,7 +5,6 @@ import type { Overload } from '../plugins/overload.ts'
 import type { AdminContext } from '../routes/context.ts'
 import { ConfigError, type ConfigProblem, type LoadedConfig } from './config/load.ts'
 import type { ControlPlane } from './control.ts'
-import type { CanaryStates } from './core/canary.ts'
 import { errorText, GatewayError } from './core/errors.ts'
 import type { RouteSpec } from './core/route.ts'
 import type { GatewayState, RegistryView, TablesView, TopologyView } from './core/views.ts'
@@ -17,6 +16,7 @@ import { judgeHealth } from './health/verdict.ts'
 import type { Upstreams } from './proxy/upstreams.ts'
 import { type EmbeddedRegistry, requireEmbedded } from './registry/embedded.ts'
 import type { Reducer } from './registry/reducer.ts'
+import type { Releases } from './releases.ts'
 import { compileTable } from './routing/compile.ts'
 import { diffTables } from './routing/diff.ts'
 import { explain } from './routing/explain.ts'
@@ -47,8 +47,7 @@ export interface AdminParts {
   /** Reads the configuration, with these texts in the place of files. */
   loadConfig(overlay?: ReadonlyMap<string, string>): Promise<LoadedConfig>
   validateFilters(spec: RouteSpec): void
-  /** What canary rules are doing now; absent = what their files say. */
-  canaryStates?(): CanaryStates
+  readonly releases: Releases
 }
 
 const lintOf = new WeakMap<Table, readonly string[]>()
@@ -133,7 +132,7 @@ async function validate(parts: AdminParts, files: Readonly<Record<string, string
       config: dynamic,
       declared,
       registry: parts.reducer.state(),
-      canaryStates: parts.canaryStates?.() ?? new Map(),
+      canaryStates: parts.releases.live(dynamic.canaries),
       version: 0,
       cause: 'validate',
       now: Date.now(),
@@ -155,7 +154,7 @@ function declaredOf(table: Table): RouteSpec[] {
 
 /** The admin side's view of a gateway. */
 export function createAdminContext(parts: AdminParts): AdminContext {
-  const { store, upstreams, reducer, control } = parts
+  const { store, upstreams, reducer, control, releases } = parts
   return {
     version: parts.version,
     readiness: () =>
@@ -173,7 +172,9 @@ export function createAdminContext(parts: AdminParts): AdminContext {
       const table = store.current()
       return [...(table?.routes.values() ?? [])].map(({ spec }) => viewRoute(spec, table))
     },
-    canaries: () => viewCanaries(store.current()),
+    canaries: () => releases.complete(viewCanaries(store.current())),
+    decidesCanaries: () => releases.isDeciding,
+    actOnCanary: ({ name, action, by, reason }) => releases.act(name, action, by, reason),
     services: () =>
       viewServices({
         table: store.current(),
