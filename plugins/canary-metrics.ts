@@ -76,7 +76,10 @@ export class CanaryMetrics {
   }
 
   /** Makes the metrics part of a registry; `canaries`: those of the table in force. */
-  registerIn(registry: Registry, canaries: () => readonly CanaryView[]): void {
+  registerIn(
+    registry: Registry,
+    { canaries, decidesCanaries }: { canaries(): readonly CanaryView[]; decidesCanaries(): boolean },
+  ): void {
     const add = (name: string, help: string, type: 'counter' | 'gauge', values: () => object[]) => {
       const metric = { name, get: async () => ({ name, help, type, values: values(), aggregator: 'sum' }) }
       registry.registerMetric(metric as unknown as Parameters<Registry['registerMetric']>[0])
@@ -96,5 +99,14 @@ export class CanaryMetrics {
     add('sluice_canary_percent', 'Share of the traffic that a rule gives away, 0 to 100.', 'gauge', () =>
       canaries().map(({ name, percent }) => ({ labels: { canary: name }, value: percent })),
     )
+    add(
+      'sluice_canary_state',
+      'Always 1; state: where a release that leads itself stands, else file.',
+      'gauge',
+      () => canaries().map(({ name, state }) => ({ labels: { canary: name, state }, value: 1 })),
+    )
+    add('sluice_canary_decides', '1 when this gateway is the one that decides on releases.', 'gauge', () => [
+      { labels: {}, value: decidesCanaries() ? 1 : 0 },
+    ])
   }
 }

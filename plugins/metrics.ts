@@ -22,6 +22,8 @@ export interface MetricsDeps {
   tables(): TablesView
   /** Of the table in force. */
   canaries(): readonly CanaryView[]
+  /** Of all gateways this one decides on releases. */
+  decidesCanaries(): boolean
   tunnels(): number
   overload(): OverloadView
   /** Open client connections by listener. */
@@ -61,7 +63,7 @@ export class Metrics {
     const registers = [this.#registry]
     this.#requests = new RequestMetrics(deps.maxSeries)
     this.#requests.registerIn(this.#registry)
-    this.#canaries.registerIn(this.#registry, () => deps.canaries())
+    this.#canaries.registerIn(this.#registry, deps)
     const counter = (name: string, help: string, labelNames: string[]) =>
       new Counter({ name, help, labelNames, registers })
     this.#reloads = counter('sluice_config_reloads_total', 'Reloads of the configuration by result.', [

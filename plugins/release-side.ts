@@ -10,6 +10,10 @@ import type { Intake } from './intake.ts'
 export interface Sided {
   readonly routed: Routed
   readonly decision: SideDecision
+  /** Headers that guards look for; lower case. */
+  readonly watched: readonly string[]
+  /** Those of them that the answer had. */
+  seen?: readonly string[]
 }
 
 /**
@@ -40,12 +44,19 @@ export function chooseSide(
     headers.set(decision.headers[i] as string, decision.headers[i + 1] as string)
   }
   const { side } = decision
-  return { routed: side === undefined ? routed : { ...routed, side }, decision }
+  const { watched } = table.canaries
+  return { routed: side === undefined ? routed : { ...routed, side }, decision, watched }
 }
 
 /** What a shared cache would hand to everybody must not hold one client's id. */
 const isShared = (headers: Headers): boolean =>
   /(?:^|[\s,])(?:public|s-maxage)\b/i.test(headers.get('cache-control') ?? '')
+
+/** Notes what guards look for in the answer of an instance, before filters change it. */
+export function noteAnswer(sided: Sided | undefined, headers: Headers): void {
+  if (sided === undefined || sided.watched.length === 0) return
+  sided.seen = sided.watched.filter((name) => headers.get(name) !== undefined)
+}
 
 /** Gives the client its cookie with the answer of an instance. */
 export function giveCookies(sided: Sided | undefined, headers: Headers): void {
@@ -54,16 +65,21 @@ export function giveCookies(sided: Sided | undefined, headers: Headers): void {
   for (const cookie of cookies) headers.append('set-cookie', cookie)
 }
 
-/** For the record: who decided, and which side it was in the end. `instanceKey`: of the last try. */
+/** For the record: who decided, and which side it was in the end. */
 export function canaryFinding(
   sided: Sided | undefined,
-  instanceKey: string | undefined,
+  attempts: readonly { readonly instance: { readonly key: string } }[] = [],
 ): CanaryFinding | undefined {
   if (sided === undefined) return undefined
   const { side, rule, others } = sided.decision
   if (side === undefined || rule === undefined) return undefined
-  if (instanceKey === undefined || side.keys.has(instanceKey)) return { rule, side: side.name, others }
+  const instanceKey = attempts.at(-1)?.instance.key
+  const headers = sided.seen === undefined || sided.seen.length === 0 ? {} : { headers: sided.seen }
+  if (instanceKey === undefined || side.keys.has(instanceKey))
+    return { rule, side: side.name, others, ...headers }
   const other = side.fallbacks.find(({ keys }) => keys.has(instanceKey))
-  if (other === undefined) return { rule, side: side.name, others }
-  return { rule, side: other.name, wanted: side.name, others: [] }
+  if (other === undefined) return { rule, side: side.name, others, ...headers }
+  const wasTried = attempts.some(({ instance }) => side.keys.has(instance.key))
+  const found = { rule, side: other.name, wanted: side.name, others: [], ...headers }
+  return wasTried ? { ...found, wasTried } : found
 }

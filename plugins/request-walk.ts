@@ -24,7 +24,7 @@ import type { ExchangeWatch } from './exchange-watch.ts'
 import { createFilterContext, filterFindings } from './filter-context.ts'
 import { type Intake, type Listener, type ProxyDeps, prepareHeaders, recordHead, takeIn } from './intake.ts'
 import { actionAnswer, applyEdits, problemAnswer } from './local-answer.ts'
-import { canaryFinding, chooseSide, giveCookies, type Sided } from './release-side.ts'
+import { canaryFinding, chooseSide, giveCookies, noteAnswer, type Sided } from './release-side.ts'
 import { WithheldAnswer } from './withheld-answer.ts'
 
 /** A request without instances to answer it may be tried again after this. s. */
@@ -258,6 +258,7 @@ export class RequestWalk implements ResponseSink {
   }
 
   head(status: number, headers: Headers): void | Promise<void> {
+    noteAnswer(this.#sided, headers)
     giveCookies(this.#sided, headers)
     this.#watch?.head(status, headers)
     if (!this.#chain.hasOutbound || this.#ctx === undefined) {
@@ -445,7 +446,7 @@ export class RequestWalk implements ResponseSink {
       upstreamMs: result?.upstreamMs,
       filterMs: this.#filterMs,
       isUpgrade: false,
-      canary: canaryFinding(this.#sided, last?.instance.key),
+      canary: canaryFinding(this.#sided, result?.attempts),
     }
     this.#deps.onRecord(record)
     if (this.#draft !== undefined) {

@@ -328,7 +328,7 @@ export class Tunnels {
       upstreamMs: last?.ms,
       filterMs: 0,
       isUpgrade: true,
-      canary: canaryFinding(passage.sided, last?.instance.key),
+      canary: canaryFinding(passage.sided, result?.tries),
     })
     this.#end(passage, status, outcome, result)
   }

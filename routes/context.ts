@@ -7,6 +7,7 @@ import type {
   HealthVerdict,
   PreviewView,
   ReadinessView,
+  ReleaseView,
   RouteView,
   ServiceView,
   TablesView,
@@ -35,6 +36,17 @@ export interface PreviewRequest {
   readonly examples: number
 }
 
+/** What a person asks of a release. */
+export interface CanaryActRequest {
+  readonly name: string
+  readonly action:
+    | { readonly kind: 'promote' | 'pause' | 'resume' | 'abort' }
+    /** Of 10,000. */
+    | { readonly kind: 'set'; readonly percent: number; readonly force: boolean }
+  readonly by: string
+  readonly reason: string
+}
+
 /** Status and body as Consul's agent answers. */
 export interface AgentAnswer {
   readonly status: number
@@ -57,6 +69,10 @@ export interface AdminContext {
   readiness(): ReadinessView
   routes(): readonly RouteView[]
   canaries(): readonly CanaryView[]
+  /** Of all gateways this one decides on releases. */
+  decidesCanaries(): boolean
+  /** Throws GW_ADMIN_NOT_FOUND, GW_ADMIN_CONFLICT. */
+  actOnCanary(request: CanaryActRequest): Promise<ReleaseView>
   services(): readonly ServiceView[]
   topology(): TopologyView
   /** `instance`: how one of the service is named; undefined = the service as a whole. */

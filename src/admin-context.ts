@@ -22,6 +22,7 @@ import { judgeHealth } from './health/verdict.ts'
 import { type PreviewDeps, runPreview } from './preview-run.ts'
 import type { Upstreams } from './proxy/upstreams.ts'
 import { type EmbeddedRegistry, requireEmbedded } from './registry/embedded.ts'
+import type { Releases } from './releases.ts'
 import { explain } from './routing/explain.ts'
 import { lintTable } from './routing/lint.ts'
 import { shapeOf } from './routing/request-shape.ts'
@@ -43,6 +44,7 @@ export interface AdminParts extends CandidateDeps, PreviewDeps {
   registries(): readonly RegistryView[]
   hasSnapshot(): boolean
   needsRestart(): boolean
+  readonly releases: Releases
 }
 
 const lintOf = new WeakMap<Table, readonly string[]>()
@@ -115,7 +117,7 @@ async function preview(
 
 /** The admin side's view of a gateway. */
 export function createAdminContext(parts: AdminParts): AdminContext {
-  const { store, upstreams, reducer, control } = parts
+  const { store, upstreams, reducer, control, releases } = parts
   return {
     version: parts.version,
     readiness: () =>
@@ -133,7 +135,9 @@ export function createAdminContext(parts: AdminParts): AdminContext {
       const table = store.current()
       return [...(table?.routes.values() ?? [])].map(({ spec }) => viewRoute(spec, table))
     },
-    canaries: () => viewCanaries(store.current()),
+    canaries: () => releases.complete(viewCanaries(store.current())),
+    decidesCanaries: () => releases.isDeciding,
+    actOnCanary: ({ name, action, by, reason }) => releases.act(name, action, by, reason),
     services: () =>
       viewServices({
         table: store.current(),

@@ -3,7 +3,7 @@ import { ConfigError, type ConfigProblem, type LoadedConfig } from './config/loa
 import type { ControlPlane } from './control.ts'
 import type { CanaryStates } from './core/canary.ts'
 import { errorText, GatewayError } from './core/errors.ts'
-import type { RouteSpec } from './core/route.ts'
+import type { DynamicConfig, RouteSpec } from './core/route.ts'
 import type { Reducer } from './registry/reducer.ts'
 import { compileTable } from './routing/compile.ts'
 import { diffTables } from './routing/diff.ts'
@@ -22,8 +22,8 @@ export interface CandidateDeps {
   validateFilters(spec: RouteSpec): void
   /** Reason by instance key: what was drained through this gateway. */
   drainReasons(): ReadonlyMap<string, string>
-  /** What canary rules are doing now; absent = what their files say. */
-  canaryStates?(): CanaryStates
+  /** What canary rules are doing now, where that is not what their files say. */
+  readonly releases: { live(rules: DynamicConfig['canaries']): CanaryStates }
 }
 
 /** Contents by name relative to the folder of sluice.yaml. */
@@ -100,7 +100,7 @@ export async function compileCandidate(
       declared: current === undefined ? [] : declaredOf(current),
       registry: deps.reducer.state(),
       drains: deps.drainReasons(),
-      canaryStates: deps.canaryStates?.() ?? new Map(),
+      canaryStates: deps.releases.live(dynamic.canaries),
       version: 0,
       cause: 'candidate',
       now: Date.now(),

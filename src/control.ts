@@ -23,7 +23,7 @@ export interface ControlDeps {
   /** Reason by instance key: what was drained through this gateway. */
   drains?(): ReadonlyMap<string, string>
   /** What canary rules and lanes are doing now; after a change `changed` asks for a table. Default: as the files say. */
-  canaryStates?(): CanaryStates
+  canaryStates?(config: DynamicConfig): CanaryStates
   declaredRoutes(state: RegistryState): { routes: readonly RouteSpec[]; problems: readonly string[] }
   /** Throws when a filter's options are wrong. */
   validateFilters(spec: RouteSpec): void
@@ -210,7 +210,7 @@ export class ControlPlane {
         version: this.#version + 1,
         cause: pending.cause,
         drains: this.#deps.drains?.() ?? new Map(),
-        canaryStates: this.#deps.canaryStates?.() ?? new Map(),
+        canaryStates: this.#deps.canaryStates?.(config) ?? new Map(),
         now: clock.now(),
         ...(previous === undefined ? {} : { previous }),
       })

@@ -79,7 +79,7 @@ export class Gateway {
    */
   async start(hooks: StartHooks = {}): Promise<StartReport> {
     const { admin } = this.#config
-    const { supervisor, life, control, listeners, events, resources, overload } = this.#parts
+    const { supervisor, life, control, listeners, events, resources, overload, releases } = this.#parts
     const port = await this.#admin.listen()
     this.#adminUrl = urlOf(admin.tls === undefined ? 'http' : 'https', splitAddress(admin.address).host, port)
     await this.#restore()
@@ -88,7 +88,9 @@ export class Gateway {
     hooks.beforeFirstTable?.(this)
     await supervisor.answered(life.hasSnapshot ? FIRST_ANSWER_WITH_SNAPSHOT_MS : FIRST_ANSWER_MS)
     await this.#expectInstances(hooks.expectInstances ?? 0)
+    await releases.learn(control.config.dynamic.canaries)
     await control.start('start')
+    releases.start()
     this.#sweepFilters()
     overload.start()
     await listeners.listen()
@@ -209,10 +211,12 @@ export class Gateway {
   }
 
   async #stop(): Promise<void> {
-    const { supervisor, snapshot, upstreams, loader, chains, resources, overload, mirrors } = this.#parts
+    const { supervisor, snapshot, upstreams, loader, chains, resources, overload, mirrors, releases } =
+      this.#parts
     this.#watchAbort.abort()
     await this.#watching
     overload.close()
+    await releases.close()
     await loader.close()
     await supervisor.stop()
     await snapshot?.flush()

@@ -34,6 +34,7 @@ import { createDeclaredRoutes } from './registry/declared-routes.ts'
 import { Reducer } from './registry/reducer.ts'
 import { SnapshotWriter } from './registry/snapshot-file.ts'
 import { Supervisor } from './registry/supervisor.ts'
+import { Releases } from './releases.ts'
 import { TableStore } from './routing/store.ts'
 import type { Table } from './routing/table.ts'
 
@@ -184,6 +185,7 @@ export function createParts(options: GatewayOptions): Parts {
     loadConfig: () => load(),
     registryState: () => reducer.state(),
     drains: () => marks.reasons,
+    canaryStates: ({ canaries }) => releases.live(canaries),
     declaredRoutes: createDeclaredRoutes(config.declaredRoutes),
     validateFilters: (spec) => chains.validate(spec),
     prepareFilters: (spec) => chains.prepare(spec),
@@ -201,6 +203,15 @@ export function createParts(options: GatewayOptions): Parts {
       log.info({ result }, 'configuration read')
     },
     onReject: (cause, message) => events.publish('rejected', { cause, message }),
+  })
+  const releases: Releases = new Releases({
+    config,
+    tables: store,
+    events,
+    onChange: (cause) => control.changed(cause, true),
+    clock,
+    random,
+    log,
   })
   const overload = new Overload(config.overload, {
     random,
@@ -246,6 +257,7 @@ export function createParts(options: GatewayOptions): Parts {
     watch: watchAll([mirrors.watch, contracts.watch]),
     onRecord: (record) => {
       metrics.record(record)
+      releases.count(record)
       logs.access(record)
     },
     isDraining: () => life.state === 'draining',
@@ -256,7 +268,8 @@ export function createParts(options: GatewayOptions): Parts {
     version: options.version,
     topology: () => topologyOf(parts),
     tables: () => tablesOf(parts),
-    canaries: () => viewCanaries(store.current()),
+    canaries: () => releases.complete(viewCanaries(store.current())),
+    decidesCanaries: () => releases.isDeciding,
     tunnels: () => dataPath.tunnels.size,
     overload: () => overload.view,
     connections: () => listeners.connections(),
@@ -275,6 +288,7 @@ export function createParts(options: GatewayOptions): Parts {
     side: replaySide,
     mirrors,
     contracts,
+    releases,
     upstreams,
     reducer,
     control,

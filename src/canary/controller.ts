@@ -16,15 +16,21 @@ export interface RampedRule {
   readonly ramp: Ramp
 }
 
+/** A state that another one took the place of. */
+export interface StateChange {
+  readonly before: ReleaseState | undefined
+  readonly state: ReleaseState
+}
+
 export interface ControllerDeps {
   /** Of the table in force. */
   rules(): readonly RampedRule[]
   readonly store: ReleaseStore
   readonly tally: Tally
-  /** Values from elsewhere by name of the check; what cannot be had is left out. Never rejects. */
-  values(rule: RampedRule): Promise<Readonly<Record<string, number>>>
-  /** States that differ in what has an effect: percent, status. */
-  onStates(states: ReadonlyMap<string, ReleaseState>): void
+  /** What came in since the last call, by name of the check; NaN = it was asked in vain. */
+  values(rule: RampedRule): Readonly<Record<string, number>>
+  /** What differs in something that has an effect: percent, status. */
+  onChanges(changes: readonly StateChange[]): void
   /** This gateway took a decision. */
   onDecision(state: ReleaseState, before: ReleaseState | undefined): void
   readonly clock: Clock
@@ -70,15 +76,19 @@ export class ReleaseController {
     // A registry that lost its data must not send users back and forth: what was known stays, and is written again.
     const states = new Map([...before, ...found])
     this.#states = states
-    const hasEffect = [...states.keys()].some((rule) => {
-      const [one, other] = [before.get(rule), states.get(rule)]
-      return (
-        one?.percent !== other?.percent ||
-        one?.status !== other?.status ||
-        one?.releaseId !== other?.releaseId
-      )
+    const changes = [...found.values()].flatMap((state): StateChange[] => {
+      const old = before.get(state.rule)
+      const isSame =
+        old?.percent === state.percent && old.status === state.status && old.releaseId === state.releaseId
+      return isSame ? [] : [{ before: old, state }]
     })
-    if (hasEffect) this.#deps.onStates(states)
+    if (changes.length > 0) this.#deps.onChanges(changes)
+  }
+
+  /** Takes over what the store has, before anything runs. Rejects when the store cannot be reached. */
+  async learn(): Promise<void> {
+    const stored = await this.#deps.store.load()
+    this.#states = new Map([...stored].map(([rule, { state }]) => [rule, state]))
   }
 
   /** One look: publish, and if it is this gateway's turn, decide. Never rejects. */
@@ -118,7 +128,7 @@ export class ReleaseController {
     const now = clock.now()
     const known = this.#known(rule, stored)
     const before = known ?? newRelease(rule.name, rule.releaseId, rule.ramp, now)
-    const block = { ...sides, values: await values(rule) }
+    const block = { ...sides, values: values(rule) }
     const next = advance(rule.ramp, before, block, now)
     if (next === stored?.state) return
     if (!(await store.save(next, stored?.revision ?? 0))) return

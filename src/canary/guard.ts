@@ -52,6 +52,11 @@ function isCompared(check: GuardCheck): boolean {
   return check.kind === 'share' && check.maxIncrease !== undefined
 }
 
+/** Evidence above this (its logarithm) is an alarm: each check may alarm falsely with an equal part of the chance. */
+export function alarmLevel({ checks, falseAlarm }: Guard): number {
+  return Math.log(Math.max(1, checks.length) / falseAlarm)
+}
+
 /** Looks at one more block. Pure. */
 export function judge(
   guard: Guard,
@@ -63,8 +68,7 @@ export function judge(
   const checks: Record<string, CheckState> = {}
   const bad: string[] = []
   const missing: string[] = []
-  // Each check may alarm falsely with an equal part of the chance.
-  const alarm = Math.log(Math.max(1, guard.checks.length) / guard.falseAlarm)
+  const alarm = alarmLevel(guard)
   for (const check of guard.checks) {
     const state = before[check.name] ?? (fresh[check.name] as CheckState)
     const seen = look(check, state, block, alarm, guard.failures)
@@ -194,8 +198,10 @@ function lookAtValue(
 ): Look {
   const { name, max, min, optional } = check
   if (value === undefined || Number.isNaN(value)) {
-    const isMissing = !optional && !state.isKnown
-    return { state, ...(isMissing ? { missing: `${name}: no value yet` } : {}) }
+    const isKnown = value === undefined && state.isKnown
+    const { failures: row } = state
+    const missing = row > 0 ? `${name}: bad ${row} of ${failures} times` : `${name}: no value`
+    return { state: { ...state, isKnown }, ...(row > 0 || !(optional || isKnown) ? { missing } : {}) }
   }
   const isBad = (max !== undefined && value > max) || (min !== undefined && value < min)
   const row = isBad ? state.failures + 1 : 0

@@ -1,81 +1,18 @@
+import type { GuardSpec, RampSpec } from '../core/canary.ts'
 import type { BucketCounts } from '../core/log-histogram.ts'
 import type { Evidence } from './evidence.ts'
 
-/** A share of the traffic and how long it is watched. */
-export interface RampStep {
-  /** Of 10,000. */
-  readonly percent: number
-  /** At least so long. ms. */
-  readonly forMs: number
-  /** And at least so many requests of the canary. */
-  readonly minRequests: number
-  /** Then a person has to promote. */
-  readonly hold: boolean
-}
+export type {
+  GuardCheckSpec as GuardCheck,
+  RampStepSpec as RampStep,
+  RampWindowSpec as RampWindow,
+} from '../core/canary.ts'
 
-/** What one check of a guard compares. Shares are 0..1. */
-export type GuardCheck =
-  | {
-      /** `error-ratio`: 5xx and failures of ours to reach the instance. `header-ratio`: answers that have a header. */
-      readonly kind: 'share'
-      readonly name: string
-      /** Lower case; for `header-ratio`. */
-      readonly header?: string
-      /** More than this is bad, whatever stable does. */
-      readonly max?: number
-      /** More than this above stable is bad; undefined = not compared. */
-      readonly maxIncrease?: number
-    }
-  | {
-      readonly kind: 'latency'
-      readonly name: string
-      /** 0..1. */
-      readonly quantile: number
-      /** ms. */
-      readonly maxMs?: number
-      /** Times that of stable. */
-      readonly maxRatio?: number
-    }
-  | {
-      /** A number that somebody else measures: Prometheus. */
-      readonly kind: 'value'
-      readonly name: string
-      readonly max?: number
-      readonly min?: number
-      /** Without an answer the step may still end. */
-      readonly optional: boolean
-    }
+/** What judges a release: the part of a guard that decides. */
+export type Guard = Pick<GuardSpec, 'checks' | 'falseAlarm' | 'minRequests' | 'failures' | 'onFail'>
 
-export interface Guard {
-  readonly checks: readonly GuardCheck[]
-  /** Chance of calling a canary bad that is like stable, over one step, all checks and looks together. 0..1. */
-  readonly falseAlarm: number
-  /** Fewer requests of the canary in a step: nothing is said. */
-  readonly minRequests: number
-  /** So many bad values of a `value` check in a row. */
-  readonly failures: number
-  readonly onFail: 'rollback' | 'hold'
-}
-
-/** Times of the week when steps upwards may be taken. */
-export interface RampWindow {
-  /** 0 = Sunday. */
-  readonly days: readonly number[]
-  /** Minutes of the day, from inclusive, to exclusive. */
-  readonly from: number
-  readonly to: number
-  /** IANA name. */
-  readonly zone: string
-}
-
-export interface Ramp {
-  readonly steps: readonly RampStep[]
-  /** ms since the epoch; undefined = at once. */
-  readonly start?: number
-  /** Empty = always. */
-  readonly windows: readonly RampWindow[]
-  readonly guard: Guard
-}
+/** Steps, and what watches them. */
+export type Ramp = RampSpec & { readonly guard: Guard }
 
 /** What one side did in one stretch of time, over all gateways. */
 export interface SideCounts {
@@ -89,7 +26,7 @@ export interface SideCounts {
 export interface Block {
   readonly canary: SideCounts
   readonly stable: SideCounts
-  /** By name of the `value` check; missing = no answer. */
+  /** By name of the `value` check: an answer since the last look; NaN = it was asked in vain. */
   readonly values: Readonly<Record<string, number>>
 }
 

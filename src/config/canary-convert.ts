@@ -149,10 +149,9 @@ function toCheck(input: GuardInput['checks'][number], index: number): GuardCheck
 }
 
 function toGuard(input: GuardInput): GuardSpec {
-  const { interval, window, minRequests, checks, confidence, failures, onFail, keepPins, notify } = input
+  const { interval, minRequests, checks, confidence, failures, onFail, keepPins, notify } = input
   return {
     intervalMs: interval,
-    windowMs: window,
     minRequests,
     checks: checks.map(toCheck),
     // 1 - 0.99 is a little more than 0.01.

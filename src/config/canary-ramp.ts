@@ -109,7 +109,11 @@ const step = z
 
 export const ramp = z
   .strictObject({
-    start: instant.optional().describe('When it begins. Default: when somebody resumes it.'),
+    start: instant
+      .optional()
+      .describe(
+        'When it begins. Default: at once. With hold: true in the first step a person takes it from there.',
+      ),
     windows: z
       .array(rampWindow)
       .default([])
@@ -196,13 +200,14 @@ export function checkName(input: z.output<typeof guardCheck>, index: number): st
 }
 
 export const guard = z.strictObject({
-  interval: duration().default(30_000).describe('Time between two looks. Default 30s.'),
-  window: duration().default(300_000).describe('Each look is at this much time. Default 5m.'),
+  interval: duration()
+    .default(30_000)
+    .describe('Time between two questions of a prometheus check. Default 30s.'),
   minRequests: z
     .int()
     .min(0)
     .default(200)
-    .describe('With fewer requests of the canary in the window nothing is decided. Default 200.'),
+    .describe('With fewer requests of the canary in a step it goes no further. Default 200.'),
   checks: z
     .array(guardCheck)
     .min(1)

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { canaryShape } from './canaries.ts'
+import { canarySettings, checkReleaseStore } from './canary-store.ts'
 import { clientAuth } from './client-auth.ts'
 import { identityProvider } from './identity.ts'
 import { overload } from './overload.ts'
@@ -272,6 +273,7 @@ const staticShape = {
     })
     .prefault({})
     .describe('Guards against a registry, or an operator, that errs.'),
+  canary: canarySettings,
   snapshot: z
     .strictObject({
       path: z.string().describe('File with the last known instances, for a start without the registry.'),
@@ -329,7 +331,7 @@ const dynamicShape = {
 }
 
 /** sluice.yaml */
-export const mainFile = z.strictObject({ ...staticShape, ...dynamicShape })
+export const mainFile = z.strictObject({ ...staticShape, ...dynamicShape }).superRefine(checkReleaseStore)
 
 /** routes.d/*.yaml */
 export const routesFile = z.strictObject(sharedShape)

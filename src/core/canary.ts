@@ -95,12 +95,16 @@ export interface RampSpec {
 export type GuardCheckSpec =
   | {
       readonly kind: 'share'
-      /** `error-ratio`, `header-ratio x-order-failed`. */
+      /**
+       * `error-ratio`: 5xx and failures of ours to reach the instance. `header-ratio x-order-failed`: answers that have a
+       * header.
+       */
       readonly name: string
       /** For `header-ratio`, lower case. */
       readonly header?: string
+      /** More than this is bad, whatever stable does. */
       readonly max?: number
-      /** Above stable. */
+      /** More than this above stable is bad; absent = not compared. */
       readonly maxIncrease?: number
     }
   | {
@@ -112,27 +116,31 @@ export type GuardCheckSpec =
       readonly maxRatio?: number
     }
   | {
+      /** A number that somebody else measures. */
       readonly kind: 'value'
       readonly name: string
       /** PromQL. */
       readonly query: string
       readonly max?: number
       readonly min?: number
+      /** Without an answer the step may still end. */
       readonly optional: boolean
     }
 
 export interface GuardSpec {
+  /** Between two questions of a `value` check. */
   readonly intervalMs: number
-  readonly windowMs: number
+  /** Fewer requests of the canary in a step: it goes no further. */
   readonly minRequests: number
   readonly checks: readonly GuardCheckSpec[]
-  /** Chance of calling a canary bad that is like stable, over one step. 0 to 1. */
+  /** Chance of calling a canary bad that is like stable, over one step, all checks and looks together. 0 to 1. */
   readonly falseAlarm: number
   /** Bad values of a `value` check in a row until `onFail`. */
   readonly failures: number
   readonly onFail: 'rollback' | 'hold'
   /** Names of entries of `match` that stay after a rollback. */
   readonly keepPins: readonly string[]
+  /** URLs that hear of each decision. */
   readonly webhooks: readonly string[]
 }
 

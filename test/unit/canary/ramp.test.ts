@@ -107,7 +107,10 @@ test('with onFail hold it stays where it is and says why', () => {
 })
 
 test('a value from elsewhere has to be bad so many times in a row', () => {
-  const guard: Guard = { ...GUARD, checks: [{ kind: 'value', name: 'lost', max: 3, optional: false }] }
+  const guard: Guard = {
+    ...GUARD,
+    checks: [{ kind: 'value', name: 'lost', query: 'up', max: 3, optional: false }],
+  }
   const ramp = aRamp({ guard })
   const values = (...all: (number | undefined)[]) =>
     all.map((lost) => block(side(100), side(1000), lost === undefined ? {} : { lost }))

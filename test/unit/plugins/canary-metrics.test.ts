@@ -14,7 +14,7 @@ const finding = (own: Partial<CanaryFinding> = {}): CanaryFinding => ({
 
 async function linesOf(metrics: CanaryMetrics, name: string, canaries: readonly CanaryView[] = []) {
   const registry = new Registry()
-  metrics.registerIn(registry, () => canaries)
+  metrics.registerIn(registry, { canaries: () => canaries, decidesCanaries: () => true })
   return (await registry.metrics()).split('\n').filter((line) => line.startsWith(name))
 }
 

@@ -25,6 +25,7 @@ const createMetrics = (maxSeries = 2000) =>
     topology: () => TOPOLOGY,
     tables: () => TABLES,
     canaries: () => [],
+    decidesCanaries: () => false,
     tunnels: () => 2,
     overload: () => NOT_OVERLOADED,
     connections: async () => new Map([['http', 4]]),
