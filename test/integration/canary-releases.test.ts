@@ -220,9 +220,9 @@ test('without the registry nothing is decided; afterwards it goes on, even if th
   await consul.kill9()
   await waitFor(() => deciding(gateways).length === 0)
   now += 60_000
-  for (const each of gateways) each.serve(100, 500, 100)
+  for (const each of gateways) each.serve(100, 500)
   expect(gateways.map((each) => each.percent())).toEqual([100, 100, 100])
-  await consul.restart()
+  await consul.restart({ wipe: true })
   await waitFor(() => deciding(gateways).length === 1, { timeoutMs: 40_000 })
   // What a gateway did before it was seen again does not count, so they go on.
   const isUp = () => {
