@@ -1,6 +1,7 @@
 import { parseDuration, sleep } from '../core/duration.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { DrainView, InstanceView, ServiceView } from '../core/views.ts'
+import { callAdmin } from './admin-call.ts'
 import type { ExitCode, Terminal } from './terminal.ts'
 
 export interface DrainOptions {
@@ -15,34 +16,14 @@ export interface DrainOptions {
   readonly json?: true
 }
 
-const TIMEOUT_MS = 10_000
 const LOOK_MS = 200
-
-async function call<T>(admin: string, token: string | undefined, path: string, body?: object): Promise<T> {
-  let response: Response
-  try {
-    response = await fetch(new URL(path, admin), {
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-      headers: {
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-      },
-      ...(body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) }),
-    })
-  } catch (cause) {
-    throw new GatewayError('GW_ADMIN_UNREACHABLE', `no gateway answers at ${admin}; name it with --admin`, {
-      cause,
-    })
-  }
-  const answer = (await response.json()) as T & { code?: string; detail?: string; title?: string }
-  if (response.ok) return answer
-  const text = `${admin}: ${answer.detail ?? answer.title ?? response.status}`
-  throw new GatewayError(response.status === 401 ? 'GW_ADMIN_UNAUTHORIZED' : 'GW_ADMIN_NOT_FOUND', text)
-}
 
 /** Requests and tunnels that the gateway has under way to the instance. */
 async function underWay(admin: string, token: string | undefined, key: string): Promise<number> {
-  const { services } = await call<{ services: readonly ServiceView[] }>(admin, token, '/api/services')
+  const { services } = await callAdmin<{ services: readonly ServiceView[] }>(
+    { admin, token },
+    '/api/services',
+  )
   const all = services.flatMap(({ instances }): readonly InstanceView[] => instances)
   return all.filter((one) => one.key === key).reduce((sum, { inFlight }) => sum + inFlight, 0)
 }
@@ -61,7 +42,10 @@ export async function drain(options: DrainOptions, terminal: Terminal): Promise<
   const told: (DrainView & { admin: string })[] = []
   for (const admin of options.admin) {
     try {
-      told.push({ admin, ...(await call<DrainView>(admin, token, path, { undo: undo === true, reason })) })
+      told.push({
+        admin,
+        ...(await callAdmin<DrainView>({ admin, token }, path, { undo: undo === true, reason })),
+      })
     } catch (thrown) {
       if (!(thrown instanceof GatewayError) || thrown.code !== 'GW_ADMIN_NOT_FOUND') throw thrown
       terminal.err(`sluice: ${thrown.message}`)

@@ -1,5 +1,6 @@
 import { Command, CommanderError, Option } from 'commander'
 import { errorText, GatewayError } from '../core/errors.ts'
+import { defineCanary } from './canary.ts'
 import { check } from './check.ts'
 import { demo } from './demo.ts'
 import { type DiffOptions, diff } from './diff.ts'
@@ -227,7 +228,11 @@ export async function runProgram(argv: readonly string[], terminal = processTerm
   defineChanges(program, terminal, done)
   defineRollcheck(program, terminal, done)
   defineHash(program, terminal, done)
-  for (const verb of program.commands) verb.exitOverride()
+  defineCanary(program, terminal, done)
+  for (const verb of program.commands) {
+    verb.exitOverride()
+    for (const below of verb.commands) below.exitOverride()
+  }
   try {
     await program.parseAsync(argv)
     return code
