@@ -4,12 +4,13 @@ import { ROOT } from './support.ts'
 
 /**
  * `npm run bench [name …]`: installs what the benchmarks need, then runs all of them, or the named ones. Each is
- * bounded in time; together they take about nine minutes. Figures of a shared machine mean something only as
+ * bounded in time; together they take about ten minutes. Figures of a shared machine mean something only as
  * ratios to the baseline in the same run.
  */
 const BENCHES: Readonly<Record<string, readonly string[]>> = {
   routing: ['--expose-gc', 'bench/routing.ts'],
   canary: ['bench/canary.ts'],
+  ramp: ['bench/ramp.ts'],
   pick: ['bench/pick.ts'],
   large: ['bench/large.ts'],
   proxy: ['bench/proxy.ts'],

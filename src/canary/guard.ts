@@ -57,12 +57,12 @@ export function alarmLevel({ checks, falseAlarm }: Guard): number {
   return Math.log(Math.max(1, checks.length) / falseAlarm)
 }
 
-/** Looks at one more block. Pure. */
+/** Looks at one more block. `isWhole`: the canary has it all, nothing may be left to compare with. Pure. */
 export function judge(
   guard: Guard,
   before: Readonly<Record<string, CheckState>>,
   block: Block,
-  canaryTotal: number,
+  { canaryTotal, isWhole }: { readonly canaryTotal: number; readonly isWhole: boolean },
 ): Verdict {
   const fresh = freshChecks(guard)
   const checks: Record<string, CheckState> = {}
@@ -75,6 +75,7 @@ export function judge(
     checks[check.name] = seen.state
     if (seen.bad !== undefined) bad.push(seen.bad)
     if (seen.missing !== undefined) missing.push(seen.missing)
+    if (seen.uncompared !== undefined && !isWhole) missing.push(seen.uncompared)
   }
   if (canaryTotal < guard.minRequests) {
     missing.push(`${canaryTotal} of ${guard.minRequests} requests of the canary`)
@@ -86,6 +87,8 @@ interface Look {
   readonly state: CheckState
   readonly bad?: string
   readonly missing?: string
+  /** Stable did not do enough to be compared with. */
+  readonly uncompared?: string
 }
 
 function look(check: GuardCheck, state: CheckState, block: Block, alarm: number, failures: number): Look {
@@ -115,7 +118,7 @@ function lookAtShare(
     const look = { state: { ...state, evidence }, ...suspicion(name, evidence, alarm) }
     if (isBad || isOver) return { ...look, bad: shareText(name, evidence) }
     if (evidence.stable.total > 0) return look
-    return { ...look, missing: `${name}: no request of stable to compare with` }
+    return { ...look, uncompared: `${name}: no request of stable to compare with` }
   }
   const evidence = againstLimit(state.evidence, ours, max ?? 1)
   return {
@@ -161,7 +164,7 @@ function lookAtLatency(
   if (limit === undefined) {
     return {
       state: { ...state, stableLatency },
-      missing: `${name}: too few answers of stable to compare with`,
+      uncompared: `${name}: too few answers of stable to compare with`,
     }
   }
   const total = canary.latency.reduce((sum, count) => sum + count, 0)

@@ -47,7 +47,10 @@ export function advance(ramp: Ramp, state: ReleaseState, block: Block, now: numb
     canary: add(state.counts.canary, block.canary),
     stable: add(state.counts.stable, block.stable),
   }
-  const verdict = judge(ramp.guard, state.checks, block, counts.canary.total)
+  const verdict = judge(ramp.guard, state.checks, block, {
+    canaryTotal: counts.canary.total,
+    isWhole: state.percent >= 10_000,
+  })
   const seen: ReleaseState = { ...state, counts, checks: verdict.checks }
   if (verdict.bad.length > 0) return fail(ramp, seen, verdict, now)
   return proceed(ramp, seen, verdict, now)

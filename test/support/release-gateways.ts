@@ -6,8 +6,10 @@ import { waitFor } from './wait.ts'
 
 /** A catalog of two versions, in a registry; the new one can be made to fail. */
 export interface Catalog {
-  /** Share of its answers: 0 to 1. */
+  /** Of all its answers. */
   canaryFails: boolean
+  /** Of a single answer. */
+  isBad: (version: string) => boolean
   /** With each answer of the canary. */
   canaryHeaders: Record<string, string>
   close(): Promise<void>
@@ -18,6 +20,7 @@ export async function startCatalog(consul: TestConsul, service: string): Promise
   const servers: Scripted[] = []
   const catalog: Catalog = {
     canaryFails: false,
+    isBad: () => false,
     canaryHeaders: {},
     close: async () => {
       for (const server of servers) await server.close()
@@ -28,7 +31,7 @@ export async function startCatalog(consul: TestConsul, service: string): Promise
       request.resume()
       const isCanary = version === '2.0'
       response.writeHead(
-        isCanary && catalog.canaryFails ? 500 : 200,
+        (isCanary && catalog.canaryFails) || catalog.isBad(version) ? 500 : 200,
         isCanary ? catalog.canaryHeaders : undefined,
       )
       response.end(version)
@@ -51,9 +54,10 @@ export interface ReleaseOptions {
   readonly service: string
   /** Lines of `canary`. */
   readonly settings?: string
+  /** Between two looks. Default 100ms. */
+  readonly interval?: string
   /** `ramp` and `guard` of the rule v2. */
   readonly rule: string
-  readonly admin?: string
   readonly more?: string
 }
 
@@ -62,12 +66,13 @@ export function releaseGateway({
   consul,
   service,
   settings = '',
+  interval = '100ms',
   rule,
   more = '',
 }: ReleaseOptions): Promise<GatewayProcess> {
   return startGateway({
     yaml: `registries: { consul: { type: consul, url: "${consul.url}" } }
-canary: { interval: 100ms, prefix: ${service}/, ${settings} }
+canary: { interval: ${interval}, prefix: ${service}/, ${settings} }
 services: { ${service}: { outlier: { gatewayErrors: 0, maxEjected: 0 } } }
 routes: [{ name: shop, match: { pathPrefix: / }, service: ${service} }]
 canaries:

@@ -188,3 +188,22 @@ test('while it is paused the guard still watches', () => {
   const paused = act(ramp, state, { kind: 'pause' }, 'ada', state.since, 'lunch') as ReleaseState
   expect(run(ramp, repeat(block(side(100, 40), side(1000)), 20), paused).status).toBe('aborted')
 })
+
+test('with all of the traffic on the canary nothing is left to compare with, and the release still ends', () => {
+  const ramp = aRamp()
+  const whole = run(ramp, repeat(block(), 5))
+  expect(brief(whole)).toEqual({ status: 'promoted', percent: 10_000, step: 2 })
+  expect(run(ramp, repeat(block(side(100), side(0)), 5), whole).status).toBe('finished')
+})
+
+test('a value that is bad for the first time, or cannot be had any more, holds the step', () => {
+  const checks = [{ kind: 'value', name: 'lost', query: 'up', max: 3, optional: false }] as const
+  const ramp = aRamp({ guard: { ...GUARD, checks } })
+  const good = block(side(100), side(1000), { lost: 1 })
+  const before = run(ramp, [good, good])
+  expect(run(ramp, [good, block()], before).percent).toBe(2500)
+  const bad = run(ramp, [block(side(100), side(1000), { lost: 9 }), block()], before)
+  expect([bad.percent, bad.reason]).toEqual([100, 'waits for: lost: bad 1 of 3 times'])
+  const gone = run(ramp, [block(side(100), side(1000), { lost: Number.NaN }), block()], before)
+  expect([gone.percent, gone.reason]).toEqual([100, 'waits for: lost: no value'])
+})
