@@ -70,7 +70,7 @@ async function simulate(ramp: Ramp, canaryErrors: number, seed: number): Promise
   const random = randomOf(seed)
   let now = Date.parse('2026-11-25T10:00:00Z')
   const store = new LocalReleaseStore()
-  const tally = new Tally('bench')
+  const tally = new Tally('bench', now)
   const abort = new AbortController()
   const controller = new ReleaseController({
     rules: () => [{ name: 'v2', releaseId: 'a', ramp }],

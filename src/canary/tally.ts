@@ -85,25 +85,32 @@ function plain(side: Side): SideCounts {
 const NOTHING: SideCounts = Object.freeze({ total: 0, bad: 0, latency: [], headers: {} })
 const NO_PAIR: SidePair = Object.freeze({ canary: NOTHING, stable: NOTHING })
 
+/** How long what a gateway counted is remembered after it was seen last. ms. */
+const REMEMBERED_MS = 10 * 60_000
+
 /** Adds up what all gateways did since the last call. */
 export class Differences {
-  #last: { readonly at: number; readonly all: ReadonlyMap<string, Tallies> } | undefined
+  /** When the first call was. ms since the epoch. */
+  #since: number | undefined
+  readonly #seen = new Map<string, { readonly at: number; readonly tallies: Tallies }>()
 
   /**
    * The first call says nothing: how much of it is new is not known. The same holds for a gateway that is seen for the
-   * first time, unless it started since the last call. `now`: ms since the epoch.
+   * first time, unless it started after the first call. `now`: ms since the epoch.
    */
   take(found: readonly Tallies[], now: number): (rule: string) => SidePair {
-    const last = this.#last
-    const all = new Map(found.map((one) => [one.run, one]))
-    this.#last = { at: now, all }
-    if (last === undefined) return () => NO_PAIR
+    const since = Math.max(this.#since ?? Number.POSITIVE_INFINITY, now - REMEMBERED_MS)
+    const news = found.flatMap((one) => {
+      const known = this.#seen.get(one.run)?.tallies
+      return known === undefined && one.startedAt < since ? [] : [{ rules: one.rules, known: known?.rules }]
+    })
+    this.#since ??= now
+    for (const tallies of found) this.#seen.set(tallies.run, { at: now, tallies })
+    for (const [run, { at }] of this.#seen) if (now - at > REMEMBERED_MS) this.#seen.delete(run)
     return (rule) => {
       let sum = NO_PAIR
-      for (const [run, { rules, startedAt }] of all) {
-        const known = last.all.get(run)
-        if (known === undefined && startedAt < last.at) continue
-        const [pair, before] = [rules[rule] ?? NO_PAIR, known?.rules[rule] ?? NO_PAIR]
+      for (const { rules, known } of news) {
+        const [pair, before] = [rules[rule] ?? NO_PAIR, known?.[rule] ?? NO_PAIR]
         sum = {
           canary: plus(sum.canary, minus(pair.canary, before.canary)),
           stable: plus(sum.stable, minus(pair.stable, before.stable)),
@@ -115,7 +122,8 @@ export class Differences {
 
   /** Somebody else decides now. */
   forget(): void {
-    this.#last = undefined
+    this.#since = undefined
+    this.#seen.clear()
   }
 }
 

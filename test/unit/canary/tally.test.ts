@@ -45,6 +45,28 @@ test('what a gateway did before it was first seen is not counted, what a new one
   expect(differences.take(all(), 300)('v2').canary).toMatchObject({ total: 1, bad: 1 })
 })
 
+test('one that started after the first look counts whole, however late it is seen', () => {
+  const differences = new Differences()
+  const [known, young] = [new Tally('a', 0), new Tally('b', 150)]
+  differences.take([known.totals(RULES)], 100)
+  differences.take([known.totals(RULES)], 300)
+  young.count('v2', 'canary', good)
+  expect(differences.take([known.totals(RULES), young.totals(RULES)], 400)('v2').canary.total).toBe(1)
+})
+
+test('one that was out of sight for a while goes on where it was', () => {
+  const differences = new Differences()
+  const tally = new Tally('a', 0)
+  differences.take([tally.totals(RULES)], 100)
+  tally.count('v2', 'canary', good)
+  differences.take([], 200)
+  expect(differences.take([tally.totals(RULES)], 300)('v2').canary.total).toBe(1)
+  // After ten minutes nobody remembers it.
+  tally.count('v2', 'canary', good)
+  differences.take([], 1_000_000)
+  expect(differences.take([tally.totals(RULES)], 1_000_100)('v2').canary.total).toBe(0)
+})
+
 test('after somebody else decided the first look says nothing again', () => {
   const differences = new Differences()
   const tally = new Tally('a', 0)
