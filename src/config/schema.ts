@@ -3,6 +3,7 @@ import { canaryShape } from './canaries.ts'
 import { canarySettings, checkReleaseStore } from './canary-store.ts'
 import { clientAuth } from './client-auth.ts'
 import { identityProvider } from './identity.ts'
+import { monitor } from './monitor.ts'
 import { overload } from './overload.ts'
 import { defaults, service } from './policy.ts'
 import { recorder } from './recorder.ts'
@@ -273,6 +274,7 @@ const staticShape = {
     })
     .prefault({})
     .describe('Guards against a registry, or an operator, that errs.'),
+  monitor,
   canary: canarySettings,
   snapshot: z
     .strictObject({
