@@ -4,6 +4,11 @@ import { duration, size } from './values.ts'
 
 const webUrl = () => z.url({ protocol: /^https?$/, error: 'write an http or https URL' })
 
+const atLeast = (least: number, text: string) => (value: number, ctx: z.RefinementCtx) => {
+  if (value >= least) return
+  ctx.addIssue({ code: 'custom', message: `less than ${text}`, params: { fix: `write ${text} or more` } })
+}
+
 const history = z
   .strictObject({
     file: z
@@ -22,8 +27,8 @@ const history = z
     maxAge: duration().default(604_800_000).describe('Older ones are forgotten. 0 = never. Default 7d.'),
     maxBytes: size()
       .default(8_388_608)
-      .refine((bytes) => bytes >= 4096, { error: 'must be at least 4KiB' })
-      .describe('A file of this size is renamed to <file>.1, in the place of the one before. Default 8MiB.'),
+      .superRefine(atLeast(4096, '4KiB'))
+      .describe('A file of this size is renamed to `file`.1, in the place of the one before. Default 8MiB.'),
   })
   .prefault({})
   .describe('What became of each instance and registry.')
@@ -38,7 +43,7 @@ const flapping = z
       .describe('An instance that goes in and out of use so often flaps. Drains do not count. Default 5.'),
     within: duration()
       .default(600_000)
-      .refine((ms) => ms >= 1000, { error: 'must be at least 1s' })
+      .superRefine(atLeast(1000, '1s'))
       .describe('Within this; it is over when the instance has been quiet for as long. Default 10m.'),
   })
   .prefault({})
@@ -51,30 +56,36 @@ const labels = () =>
     z.string(),
   )
 
-const severity = z.enum(['critical', 'warning', 'info'])
-const shared = {
-  name: z
-    .string()
-    .regex(/^[A-Za-z][\w-]*$/, { error: 'letters, digits, - and _' })
-    .describe('Unique; alertname of Alertmanager.'),
-  for: duration().describe('It fires when its condition has held for so long.'),
-  labels: labels().default({}).describe('More labels for Alertmanager and webhooks. Default: none.'),
-}
-const service = () =>
-  z
-    .string()
-    .min(1)
-    .default('*')
-    .describe('A service, or several: * stands for any text. Default: * = each one that routes send to.')
+/** What a kind of rule says where the rule does not. */
+const KINDS = {
+  minHealthy: { for: 15_000, severity: 'critical' },
+  flapping: { for: 0, severity: 'warning' },
+  versionSkew: { for: 3_600_000, severity: 'warning' },
+  noTraffic: { for: 600_000, severity: 'warning' },
+  registryStale: { for: 30_000, severity: 'warning' },
+} as const
 
-/** What differs from kind to kind: the default of `for` and `severity`, and keys of its own. */
-const rule = z.discriminatedUnion('kind', [
-  z.strictObject({
-    kind: z.literal('minHealthy').describe('Fewer instances are in rotation than `min`.'),
-    ...shared,
-    for: shared.for.default(15_000).describe(`${shared.for.description} Default 15s.`),
-    severity: severity.default('critical').describe('Default critical.'),
-    service: service(),
+const rule = z
+  .strictObject({
+    name: z
+      .string()
+      .regex(/^[A-Za-z][\w-]*$/, { error: 'letters, digits, - and _' })
+      .describe('Unique; alertname of Alertmanager.'),
+    kind: z
+      .enum(['minHealthy', 'flapping', 'versionSkew', 'noTraffic', 'registryStale'])
+      .describe(
+        'minHealthy = fewer instances than `min` are in rotation; flapping = an instance flaps; versionSkew = several versions are in rotation; noTraffic = a service that had requests has none any more; registryStale = a registry, or the read of a service, fails.',
+      ),
+    service: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('A service, or several: * stands for any text. Default: each one that routes send to.'),
+    registry: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('For registryStale: a registry, or several with *. Default: all.'),
     min: z
       .union([
         z.int().min(1),
@@ -82,46 +93,41 @@ const rule = z.discriminatedUnion('kind', [
           .string()
           .regex(/^(?:100|[1-9]?\d)%$/, { error: 'write a number of instances, or a share such as 50%' }),
       ])
-      .default(1)
-      .describe('Instances in rotation, or a share of those that are listed: 2, 50%. Default 1.'),
-  }),
-  z.strictObject({
-    kind: z.literal('flapping').describe('An instance flaps; see monitor.flapping.'),
-    ...shared,
-    for: shared.for.default(0).describe(`${shared.for.description} Default 0.`),
-    severity: severity.default('warning').describe('Default warning.'),
-    service: service(),
-  }),
-  z.strictObject({
-    kind: z.literal('versionSkew').describe('More than one version is in rotation.'),
-    ...shared,
-    for: shared.for.default(3_600_000).describe(`${shared.for.description} Default 1h.`),
-    severity: severity.default('warning').describe('Default warning.'),
-    service: service(),
-  }),
-  z.strictObject({
-    kind: z.literal('noTraffic').describe('A service that had requests has none any more.'),
-    ...shared,
-    for: shared.for.default(600_000).describe(`${shared.for.description} Default 10m.`),
-    severity: severity.default('warning').describe('Default warning.'),
-    service: service(),
-  }),
-  z.strictObject({
-    kind: z.literal('registryStale').describe('A registry does not answer, or a read of one service fails.'),
-    ...shared,
-    for: shared.for.default(30_000).describe(`${shared.for.description} Default 30s.`),
-    severity: severity.default('warning').describe('Default warning.'),
-    registry: z
-      .string()
-      .min(1)
-      .default('*')
-      .describe('A registry, or several: * stands for any text. Default *'),
-  }),
-])
+      .optional()
+      .describe('For minHealthy: instances, or a share of those that are listed: 2, 50%. Default 1.'),
+    for: duration()
+      .optional()
+      .describe(
+        'It fires when that has held for so long. Default 15s (minHealthy), 30s (registryStale), 10m (noTraffic), 1h (versionSkew), 0 (flapping).',
+      ),
+    severity: z
+      .enum(['critical', 'warning', 'info'])
+      .optional()
+      .describe('Default critical for minHealthy, else warning.'),
+    labels: labels().default({}).describe('More labels for Alertmanager and webhooks. Default: none.'),
+  })
+  .superRefine((value, ctx) => {
+    const refuse = (key: 'min' | 'registry' | 'service', fix: string) => {
+      if (value[key] === undefined) return
+      ctx.addIssue({
+        code: 'custom',
+        message: `"${key}" means nothing to ${value.kind}`,
+        path: [key],
+        params: { fix },
+      })
+    }
+    if (value.kind !== 'minHealthy') refuse('min', 'remove it, or make it kind: minHealthy')
+    if (value.kind !== 'registryStale') refuse('registry', 'remove it, or make it kind: registryStale')
+    else refuse('service', 'write registry')
+  })
+  .transform(({ for: forMs, severity, min = 1, ...rest }) => ({
+    ...rest,
+    min,
+    for: forMs ?? KINDS[rest.kind].for,
+    severity: severity ?? KINDS[rest.kind].severity,
+  }))
 
-export type AlertRuleConfig = z.output<typeof rule>
-
-/** What holds when no rules are given: somebody is left of each service that is routed to; the registry answers; nothing flaps. */
+/** Somebody is left of each service that is routed to; the registry answers; nothing flaps. */
 const DEFAULT_RULES: z.input<typeof rule>[] = [
   { name: 'ServiceDown', kind: 'minHealthy' },
   { name: 'RegistryStale', kind: 'registryStale' },
@@ -132,7 +138,7 @@ const alerts = z
   .strictObject({
     interval: duration()
       .default(5000)
-      .refine((ms) => ms >= 100, { error: 'must be at least 100ms' })
+      .superRefine(atLeast(100, '100ms'))
       .describe('Time between two looks at the rules. Default 5s.'),
     rules: z
       .array(rule)
@@ -158,7 +164,7 @@ const alerts = z
       .describe('Alertmanagers, each of a cluster: http://alertmanager:9093. Default: none.'),
     resend: duration()
       .default(60_000)
-      .refine((ms) => ms >= 1000, { error: 'must be at least 1s' })
+      .superRefine(atLeast(1000, '1s'))
       .describe(
         'What fires is sent to them again after this; without it they drop it after four times this. Default 1m.',
       ),
