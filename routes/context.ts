@@ -1,5 +1,6 @@
 import type {} from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
+import type { AlertView, HistoryQuery, HistoryView } from '../src/core/monitor-view.ts'
 import type {
   CanaryView,
   DrainView,
@@ -77,6 +78,10 @@ export interface AdminContext {
   topology(): TopologyView
   /** `instance`: how one of the service is named; undefined = the service as a whole. */
   health(service: string, instance: string | undefined): HealthVerdict
+  /** What became of instances and registries. */
+  history(query: HistoryQuery): HistoryView
+  /** What is wrong by the rules, or was until a short while ago. */
+  alerts(): readonly AlertView[]
   tables(): TablesView
   rollback(version: number): Promise<TableVersionView>
   explain(request: ExplainRequest): object

@@ -5,6 +5,7 @@ import { eventRoutes } from './events.ts'
 import { healthRoutes } from './health.ts'
 import { instanceRoutes } from './instances.ts'
 import { mirrorRoutes } from './mirror.ts'
+import { monitorRoutes } from './monitor.ts'
 import { pageRoutes } from './page.ts'
 import { questionRoutes } from './questions.ts'
 import { routingRoutes } from './routing.ts'
@@ -18,6 +19,7 @@ export const ADMIN_ROUTES: readonly AdminRoutes[] = [
   tableRoutes,
   questionRoutes,
   instanceRoutes,
+  monitorRoutes,
   mirrorRoutes,
   eventRoutes,
   agentRoutes,

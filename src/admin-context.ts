@@ -10,6 +10,7 @@ import type {
   GatewayState,
   PreviewView,
   RegistryView,
+  ServiceView,
   TablesView,
   TopologyView,
   ValidationView,
@@ -19,6 +20,7 @@ import { viewCanaries } from './health/canaries.ts'
 import { readiness } from './health/readiness.ts'
 import { ejectionText, viewRoute, viewServices, viewTopology } from './health/topology.ts'
 import { judgeHealth } from './health/verdict.ts'
+import type { Monitor } from './monitor.ts'
 import { type PreviewDeps, runPreview } from './preview-run.ts'
 import type { Upstreams } from './proxy/upstreams.ts'
 import { type EmbeddedRegistry, requireEmbedded } from './registry/embedded.ts'
@@ -45,6 +47,7 @@ export interface AdminParts extends CandidateDeps, PreviewDeps {
   hasSnapshot(): boolean
   needsRestart(): boolean
   readonly releases: Releases
+  readonly monitor: Monitor
 }
 
 const lintOf = new WeakMap<Table, readonly string[]>()
@@ -84,10 +87,23 @@ export function topologyOf(parts: AdminParts): TopologyView {
     services: upstreams.serviceStats(),
     registries: parts.registries(),
     registry: reducer.state(),
+    flapping: parts.monitor.flapping,
     problems: control.problems,
     state: parts.state(),
     version,
     startedAt,
+    now: Date.now(),
+  })
+}
+
+/** Services of a gateway at this moment. */
+export function servicesOf({ store, upstreams, reducer, monitor }: AdminParts): ServiceView[] {
+  return viewServices({
+    table: store.current(),
+    instances: upstreams.stats(),
+    services: upstreams.serviceStats(),
+    registry: reducer.state(),
+    flapping: monitor.flapping,
     now: Date.now(),
   })
 }
@@ -138,14 +154,9 @@ export function createAdminContext(parts: AdminParts): AdminContext {
     canaries: () => releases.complete(viewCanaries(store.current())),
     decidesCanaries: () => releases.isDeciding,
     actOnCanary: ({ name, action, by, reason }) => releases.act(name, action, by, reason),
-    services: () =>
-      viewServices({
-        table: store.current(),
-        instances: upstreams.stats(),
-        services: upstreams.serviceStats(),
-        registry: reducer.state(),
-        now: Date.now(),
-      }),
+    services: () => servicesOf(parts),
+    history: (query) => parts.monitor.history(query),
+    alerts: () => parts.monitor.alerts(),
     topology: () => topologyOf(parts),
     health(service, instance) {
       const { services, registries } = topologyOf(parts)

@@ -79,10 +79,12 @@ export class Gateway {
    */
   async start(hooks: StartHooks = {}): Promise<StartReport> {
     const { admin } = this.#config
-    const { supervisor, life, control, listeners, events, resources, overload, releases } = this.#parts
+    const { supervisor, life, control, listeners, events, resources, overload, releases, monitor } =
+      this.#parts
     const port = await this.#admin.listen()
     this.#adminUrl = urlOf(admin.tls === undefined ? 'http' : 'https', splitAddress(admin.address).host, port)
     await this.#restore()
+    await monitor.restore()
     supervisor.start()
     await resources.start()
     hooks.beforeFirstTable?.(this)
@@ -91,6 +93,7 @@ export class Gateway {
     await releases.learn(control.config.dynamic.canaries)
     await control.start('start')
     releases.start()
+    monitor.start()
     this.#sweepFilters()
     overload.start()
     await listeners.listen()
@@ -211,12 +214,23 @@ export class Gateway {
   }
 
   async #stop(): Promise<void> {
-    const { supervisor, snapshot, upstreams, loader, chains, resources, overload, mirrors, releases } =
-      this.#parts
+    const {
+      supervisor,
+      snapshot,
+      upstreams,
+      loader,
+      chains,
+      resources,
+      overload,
+      mirrors,
+      releases,
+      monitor,
+    } = this.#parts
     this.#watchAbort.abort()
     await this.#watching
     overload.close()
     await releases.close()
+    await monitor.close()
     await loader.close()
     await supervisor.stop()
     await snapshot?.flush()

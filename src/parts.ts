@@ -6,7 +6,7 @@ import { Metrics } from '../plugins/metrics.ts'
 import { Mirrors } from '../plugins/mirrors.ts'
 import { Overload } from '../plugins/overload.ts'
 import { createProxy, type DataPath } from '../plugins/proxy.ts'
-import { type AdminParts, tablesOf, topologyOf } from './admin-context.ts'
+import { type AdminParts, servicesOf, tablesOf, topologyOf } from './admin-context.ts'
 import type { LoadedConfig } from './config/load.ts'
 import { watchFiles } from './config/watch.ts'
 import type { ConfigLoader } from './config-loader.ts'
@@ -24,6 +24,7 @@ import { type Chains, createChains } from './filters/runner.ts'
 import { viewCanaries } from './health/canaries.ts'
 import { publishInstanceEvents } from './instance-events.ts'
 import { Listeners } from './listeners.ts'
+import { Monitor } from './monitor.ts'
 import { Recorder } from './preview/recorder.ts'
 import { replaySide } from './preview/side-replay.ts'
 import { guardChange } from './preview-run.ts'
@@ -89,7 +90,7 @@ function createLoad(
 }
 
 /** Tables and ejections as log lines, events and metrics. */
-function announce({ store, upstreams, events, logs, metrics }: Parts): void {
+function announce({ store, upstreams, events, logs, metrics, monitor }: Parts): void {
   store.onSwap((table, { version, cause, changes }) => {
     logs.log.info({ table: version, cause, routes: table.routes.size }, 'table in force')
     for (const change of changes) logs.log.info({ table: version }, change)
@@ -101,6 +102,7 @@ function announce({ store, upstreams, events, logs, metrics }: Parts): void {
   upstreams.health.subscribe((event) => {
     const { type, ...data } = event
     events.publish(type, data)
+    monitor.health(event)
     if (event.type === 'ejection') metrics.ejection(event.service, event.kind)
   })
 }
@@ -174,8 +176,11 @@ export function createParts(options: GatewayOptions): Parts {
     clock,
     random,
     log,
-    onState: (registry, { state, lastError }) =>
-      events.publish('registry', { registry, state, error: lastError?.message }),
+    onState: (registry, status) => {
+      const { state, lastError } = status
+      events.publish('registry', { registry, state, error: lastError?.message })
+      monitor.registry(registry, status)
+    },
   })
   const snapshot =
     config.snapshot === undefined
@@ -209,8 +214,18 @@ export function createParts(options: GatewayOptions): Parts {
     tables: store,
     events,
     onChange: (cause) => control.changed(cause, true),
+    onNotified: (result) => metrics.monitor.notified('canary', result),
     clock,
     random,
+    log,
+  })
+  const monitor = new Monitor({
+    config: config.monitor,
+    events,
+    services: () => servicesOf(parts),
+    registries: () => parts.registries(),
+    onNotified: (channel, result) => metrics.monitor.notified(channel, result),
+    clock,
     log,
   })
   const overload = new Overload(config.overload, {
@@ -275,6 +290,7 @@ export function createParts(options: GatewayOptions): Parts {
     connections: () => listeners.connections(),
     certificates: () => listeners.certificates(),
     keyAges: () => resources.keyAges(),
+    monitor,
   })
   const parts: Parts = {
     version: options.version,
@@ -289,6 +305,7 @@ export function createParts(options: GatewayOptions): Parts {
     mirrors,
     contracts,
     releases,
+    monitor,
     upstreams,
     reducer,
     control,

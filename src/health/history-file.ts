@@ -80,6 +80,7 @@ export class HistoryFile {
   /** The last line in the file may be torn: a line of its own has to begin. */
   #isTorn = false
   #isFailing = false
+  #isClosed = false
   #dropped = 0
 
   constructor(options: HistoryFileOptions) {
@@ -88,6 +89,7 @@ export class HistoryFile {
 
   /** Asks for an entry to be written soon. Cheap. */
   append(entry: StoredEntry): void {
+    if (this.#isClosed) return
     this.#waiting.push(entry)
     if (this.#waiting.length > MAX_WAITING) {
       this.#waiting.shift()
@@ -164,8 +166,9 @@ export class HistoryFile {
     await handle?.close().catch(() => {})
   }
 
-  /** Writes what waits and lets go of the file. */
+  /** Writes what waits and lets go of the file; what comes later is not written. */
   async close(): Promise<void> {
+    this.#isClosed = true
     await this.flush()
     await this.#close()
   }

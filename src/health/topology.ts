@@ -46,6 +46,8 @@ export interface TopologyInput {
   readonly registries: readonly RegistryView[]
   /** As of now: checks and sources change without a new table. */
   readonly registry: RegistryState
+  /** Keys of instances that flap. Default: none. */
+  readonly flapping?: ReadonlySet<string>
   readonly problems: readonly string[]
   readonly state: GatewayState
   readonly version: string
@@ -92,6 +94,7 @@ function instanceView(
   service: Service,
   live: LiveInstance | undefined,
   latest: Instance | undefined,
+  isFlapping: boolean,
   now: number,
 ): InstanceView {
   const { key, id, address, port, scheme, state, weight, tags, version, zone, node, datacentre } = instance
@@ -120,6 +123,7 @@ function instanceView(
       ? { ejectedUntil: Math.round(now + live.ejectedForMs) }
       : {}),
     sockets: { connected, free, queued },
+    ...(isFlapping ? { flapping: true as const } : {}),
   }
 }
 
@@ -141,8 +145,9 @@ export function viewServices({
   instances,
   services,
   registry,
+  flapping,
   now,
-}: Pick<TopologyInput, 'table' | 'instances' | 'services' | 'registry' | 'now'>): ServiceView[] {
+}: Pick<TopologyInput, 'table' | 'instances' | 'services' | 'registry' | 'flapping' | 'now'>): ServiceView[] {
   if (table === undefined) return []
   const live = new Map(instances.map((one) => [one.instance.key, one]))
   const loads = new Map(services.map((one) => [one.service, one]))
@@ -154,7 +159,14 @@ export function viewServices({
         service.source === 'static' ? undefined : registry.services.get(service.policy.registryName)
       const checked = new Map(latest?.instances.map((one) => [one.key, one]))
       const list = service.instances.map((one) =>
-        instanceView(one, service, live.get(one.key), checked.get(one.key), now),
+        instanceView(
+          one,
+          service,
+          live.get(one.key),
+          checked.get(one.key),
+          flapping?.has(one.key) === true,
+          now,
+        ),
       )
       const load = loads.get(service.name)
       const reason = latest === undefined ? service.reason : latest.reason
