@@ -1,14 +1,12 @@
 #!/usr/bin/env bash
-# What the integration tests talk to: redis-server, openssl, chromium, curl, python3, libmodsecurity 3 and the OWASP Core
-# Rule Set from the machine's own Debian release; from there too, but unpacked into .cache, not installed, Alertmanager; in
-# the same way Consul 1.8.7 from Debian bullseye (the last release that has it); the oldest Node that the Register library
-# runs on.
+# What the integration tests talk to: redis-server, openssl, chromium, curl, python3, Alertmanager, libmodsecurity 3 and the
+# OWASP Core Rule Set from the machine's own Debian release, Consul 1.8.7 from Debian bullseye (the last release that has
+# it), unpacked into .cache, not installed, and the oldest Node that the Register library runs on.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD/.cache/servers
 binary=$root/consul/usr/bin/consul
 consul_version=1.8.7
-alertmanager=$root/alertmanager/usr/bin/prometheus-alertmanager
 node20=$root/node20/node_modules/node/bin/node
 node20_version=20.20.2
 
@@ -26,8 +24,6 @@ has_modsecurity() { compgen -G '/usr/lib/*/libmodsecurity.so.3' >/dev/null || [ 
 
 has_node20() { [ -x "$node20" ] && [ "$("$node20" --version)" = "v$node20_version" ]; }
 
-has_alertmanager() { [ -x "$alertmanager" ] && [ -e "$root/alertmanager/.complete" ]; }
-
 install_node20() {
   npm install --prefix "$root/node20" --no-save --no-audit --no-fund "node@$node20_version" \
     >"$root/install.log" 2>&1 || fail "cannot install node $node20_version: $(tail -n 3 "$root/install.log")"
@@ -41,9 +37,10 @@ command -v chromium >/dev/null || missing+=(chromium)
 command -v curl >/dev/null || missing+=(curl)
 command -v python3 >/dev/null || missing+=(python3)
 command -v pgrep >/dev/null || missing+=(procps)
+command -v prometheus-alertmanager >/dev/null || missing+=(prometheus-alertmanager)
 has_modsecurity || missing+=(libmodsecurity3)
 compgen -G '/usr/share/modsecurity-crs/rules/*.conf' >/dev/null || missing+=(modsecurity-crs)
-[ ${#missing[@]} -eq 0 ] && has_consul && has_alertmanager && has_node20 && exit 0
+[ ${#missing[@]} -eq 0 ] && has_consul && has_node20 && exit 0
 command -v apt-get >/dev/null || fail 'needs apt-get (Debian or a relative of it)'
 
 install_missing() {
@@ -106,29 +103,7 @@ install_consul() {
   rm -rf "$apt"
 }
 
-# Only the program is wanted: the package would make a user and start its daemon.
-install_alertmanager() {
-  local sudo='' folder=$root/alertmanager log=$root/install.log package
-  [ "$(id -u)" -eq 0 ] || sudo=sudo
-  rm -rf "$folder"
-  mkdir -p "$folder/download"
-  cd "$folder/download"
-  if ! apt-get -o APT::Sandbox::User=root download prometheus-alertmanager >"$log" 2>&1; then
-    $sudo apt-get update -qq >"$log" 2>&1 || fail "apt-get update failed: $(tail -n 3 "$log")"
-    apt-get -o APT::Sandbox::User=root download prometheus-alertmanager >"$log" 2>&1 ||
-      fail "cannot download prometheus-alertmanager: $(tail -n 3 "$log")"
-  fi
-  cd - >/dev/null
-  package=$(find "$folder/download" -name 'prometheus-alertmanager_*.deb' | head -n 1)
-  [ -n "$package" ] || fail 'apt-get download left no package of prometheus-alertmanager'
-  dpkg -x "$package" "$folder" || fail "cannot unpack $package"
-  rm -rf "$folder/download"
-  "$alertmanager" --version >"$log" 2>&1 || fail "alertmanager does not run: $(head -n 1 "$log")"
-  touch "$folder/.complete"
-}
-
 mkdir -p "$root"
 [ ${#missing[@]} -eq 0 ] || install_missing "${missing[@]}"
 has_consul || install_consul
-has_alertmanager || install_alertmanager
 has_node20 || install_node20
