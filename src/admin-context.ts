@@ -8,6 +8,7 @@ import { type CandidateDeps, type CandidateFiles, compileCandidate } from './can
 import { GatewayError } from './core/errors.ts'
 import type {
   GatewayState,
+  HealthVerdict,
   PreviewView,
   RegistryView,
   ServiceView,
@@ -19,6 +20,7 @@ import type { DrainControl } from './drain-control.ts'
 import { viewCanaries } from './health/canaries.ts'
 import { readiness } from './health/readiness.ts'
 import { ejectionText, viewRoute, viewServices, viewTopology } from './health/topology.ts'
+import { viewAllUnrouted, viewUnrouted } from './health/unrouted.ts'
 import { judgeHealth } from './health/verdict.ts'
 import type { Monitor } from './monitor.ts'
 import { type PreviewDeps, runPreview } from './preview-run.ts'
@@ -96,11 +98,12 @@ export function topologyOf(parts: AdminParts): TopologyView {
   })
 }
 
-/** Services of a gateway at this moment. */
-export function servicesOf({ store, upstreams, reducer, monitor }: AdminParts): ServiceView[] {
+/** Services of a gateway, or the one of this name, at this moment. */
+export function servicesOf({ store, upstreams, reducer, monitor }: AdminParts, only?: string): ServiceView[] {
   return viewServices({
     table: store.current(),
-    instances: upstreams.stats(),
+    instances: upstreams.stats(only),
+    ...(only === undefined ? {} : { only }),
     services: upstreams.serviceStats(),
     registry: reducer.state(),
     flapping: monitor.flapping,
@@ -110,6 +113,14 @@ export function servicesOf({ store, upstreams, reducer, monitor }: AdminParts): 
 
 /** Tables of a gateway at this moment. */
 export const tablesOf = viewTables
+
+function healthOf(parts: AdminParts, name: string, instance: string | undefined): HealthVerdict {
+  const registries = parts.registries()
+  const [service] = servicesOf(parts, name)
+  const listed = parts.reducer.state().services.get(name)
+  if (service !== undefined || listed === undefined) return judgeHealth({ service, registries, instance })
+  return judgeHealth({ service: viewUnrouted(listed, Date.now()), isUnrouted: true, registries, instance })
+}
 
 async function validate(parts: AdminParts, files: CandidateFiles): Promise<ValidationView> {
   const candidate = await compileCandidate(parts, files, false)
@@ -157,11 +168,11 @@ export function createAdminContext(parts: AdminParts): AdminContext {
     services: () => servicesOf(parts),
     history: (query) => parts.monitor.history(query),
     alerts: () => parts.monitor.alerts(),
-    topology: () => topologyOf(parts),
-    health(service, instance) {
-      const { services, registries } = topologyOf(parts)
-      return judgeHealth({ service: services.find(({ name }) => name === service), registries, instance })
-    },
+    topology: () => ({
+      ...topologyOf(parts),
+      unrouted: viewAllUnrouted(store.current(), reducer.state(), Date.now()),
+    }),
+    health: (service, instance) => healthOf(parts, service, instance),
     tables: () => viewTables(parts),
     async rollback(version) {
       const table = await control.rollback(version)

@@ -201,6 +201,8 @@ export interface TopologyView {
   }
   readonly registries: readonly RegistryView[]
   readonly services: readonly ServiceView[]
+  /** Services of the registries that nothing is routed to. */
+  readonly unrouted?: readonly ServiceView[]
   /** Dropped records and declarations, one line each. */
   readonly problems: readonly string[]
 }

@@ -1,12 +1,17 @@
+import type { InstanceState } from '../core/types.ts'
 import type { HealthVerdict, InstanceView, RegistryView, ServiceView } from '../core/views.ts'
 import { instanceBlindness, serviceBlindness } from './blindness.ts'
 
 /** Consul's check of the node itself. */
 const NODE_CHECK = 'serfHealth'
+/** What the gateway would send requests to. */
+const USABLE: ReadonlySet<InstanceState> = new Set(['passing', 'warning', 'unknown'])
 
 /** What a verdict is made from. */
 export interface VerdictInput {
   readonly service: ServiceView | undefined
+  /** In a registry, but nothing is routed to it: what the registry says is all that is known. */
+  readonly isUnrouted?: boolean
   readonly registries: readonly RegistryView[]
   /** Id, key, `address:port`, address or node of an instance; undefined = the service as a whole. */
   readonly instance: string | undefined
@@ -17,9 +22,13 @@ export interface VerdictInput {
  * whatever it does not know (a registry that does not answer, an instance it never heard of, one that a guard holds) is
  * `unknown`, because the caller must not take the gateway's blindness for the instance's fault. Pure.
  */
-export function judgeHealth({ service, registries, instance }: VerdictInput): HealthVerdict {
+export function judgeHealth({ service, isUnrouted, registries, instance }: VerdictInput): HealthVerdict {
   if (service === undefined) return unknown('no route and no registry knows this service')
-  if (instance === undefined) return judgeService(service, registries)
+  if (instance === undefined) {
+    if (isUnrouted !== true) return judgeService(service, registries)
+    const available = service.instances.filter(({ state }) => USABLE.has(state)).length
+    return judgeService({ ...service, available }, registries)
+  }
   const found = service.instances.filter((one) => isNamed(one, instance))
   const [only] = found
   if (only === undefined) return unknown(`${service.name} has no such instance, or not yet`)
@@ -60,7 +69,7 @@ function judgeService(service: ServiceView, registries: readonly RegistryView[])
   if (available > 0) {
     // They are asked, and whoever does not answer is ejected: that much is known.
     const asOf = blind === undefined ? '' : `, as last known: ${blind}`
-    return { verdict: 'healthy', reason: `${available} of ${instances.length} in rotation${asOf}` }
+    return { verdict: 'healthy', reason: `${available} of ${instances.length} can be used${asOf}` }
   }
   if (blind !== undefined) return unknown(blind)
   if (instances.length === 0) return unknown('the registry lists no instance')
@@ -69,7 +78,7 @@ function judgeService(service: ServiceView, registries: readonly RegistryView[])
   // Nobody has looked at any of them: that is not the same as all having failed.
   if (first !== undefined && verdicts.every(({ verdict }) => verdict === 'unknown'))
     return unknown(first.reason)
-  return { verdict: 'unhealthy', reason: `none of ${instances.length} instances is in rotation` }
+  return { verdict: 'unhealthy', reason: `none of ${instances.length} instances can be used` }
 }
 
 function isNamed({ id, key, address, node }: InstanceView, name: string): boolean {
