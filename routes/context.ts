@@ -1,5 +1,6 @@
 import type {} from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
+import type { FleetView } from '../src/core/fleet-view.ts'
 import type {
   CanaryView,
   DrainView,
@@ -75,6 +76,9 @@ export interface AdminContext {
   actOnCanary(request: CanaryActRequest): Promise<ReleaseView>
   services(): readonly ServiceView[]
   topology(): TopologyView
+  fleet(): Promise<FleetView>
+  /** What another gateway sees; false = it is no report. */
+  takeFleetReport(body: unknown): boolean
   /** `instance`: how one of the service is named; undefined = the service as a whole. */
   health(service: string, instance: string | undefined): HealthVerdict
   tables(): TablesView

@@ -2,6 +2,7 @@ import { agentRoutes } from './agent.ts'
 import { canaryRoutes } from './canaries.ts'
 import type { AdminRoutes } from './context.ts'
 import { eventRoutes } from './events.ts'
+import { fleetRoutes } from './fleet.ts'
 import { healthRoutes } from './health.ts'
 import { instanceRoutes } from './instances.ts'
 import { mirrorRoutes } from './mirror.ts'
@@ -18,6 +19,7 @@ export const ADMIN_ROUTES: readonly AdminRoutes[] = [
   tableRoutes,
   questionRoutes,
   instanceRoutes,
+  fleetRoutes,
   mirrorRoutes,
   eventRoutes,
   agentRoutes,

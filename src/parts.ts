@@ -21,6 +21,7 @@ import { createFilterResources, type ResourceSet } from './filter-resources.ts'
 import { FILTERS } from './filters/list.ts'
 import type { FilterMetrics } from './filters/metrics.ts'
 import { type Chains, createChains } from './filters/runner.ts'
+import { Fleet } from './fleet.ts'
 import { viewCanaries } from './health/canaries.ts'
 import { publishInstanceEvents } from './instance-events.ts'
 import { Listeners } from './listeners.ts'
@@ -44,11 +45,15 @@ export interface GatewayOptions {
   readonly config: LoadedConfig
   /** What loaded it; reads it again on each change. */
   readonly loader: ConfigLoader
+  /** `monitor`: it serves no clients, decides on no release and talks to no instance. Default `gateway`. */
+  readonly role?: 'gateway' | 'monitor'
 }
 
 /** What changes over the life of a gateway. */
 export interface Life {
   state: GatewayState
+  /** Where the admin side listens; empty before it does. */
+  adminUrl: string
   /** A snapshot from disk was put in. */
   hasSnapshot: boolean
   /** Of the files as they were last read; differs from the one in use = a restart is needed. */
@@ -118,8 +123,14 @@ function staticInstances(table: Table | undefined): Instance[] {
  */
 export function createParts(options: GatewayOptions): Parts {
   const { static: config } = options.config
+  const { role = 'gateway' } = options
   const [clock, random] = [systemClock, Math.random]
-  const life: Life = { state: 'starting', hasSnapshot: false, latestStaticHash: options.config.staticHash }
+  const life: Life = {
+    state: 'starting',
+    adminUrl: '',
+    hasSnapshot: false,
+    latestStaticHash: options.config.staticHash,
+  }
   const logs = createLogs(config.log, random)
   const { log } = logs
   const load = createLoad(options, life, logs)
@@ -194,7 +205,8 @@ export function createParts(options: GatewayOptions): Parts {
       if (maxChangedPercent === undefined) return
       await guardChange({ recorder, chains, side: replaySide }, current, candidate, maxChangedPercent)
     },
-    beforeSwap: (table) => upstreams.sync(table),
+    // A monitor has no requests for instances, and must not add its checks to those of all gateways.
+    beforeSwap: (table) => (role === 'monitor' ? undefined : upstreams.sync(table)),
     store,
     clock,
     log,
@@ -208,6 +220,7 @@ export function createParts(options: GatewayOptions): Parts {
     config,
     tables: store,
     events,
+    isFollower: role === 'monitor',
     onChange: (cause) => control.changed(cause, true),
     clock,
     random,
@@ -262,7 +275,11 @@ export function createParts(options: GatewayOptions): Parts {
     },
     isDraining: () => life.state === 'draining',
   })
-  const listeners = new Listeners({ config, dataPath, onMalformed: (code) => metrics.malformed(code) })
+  const listeners = new Listeners({
+    config: role === 'monitor' ? { ...config, listen: {} } : config,
+    dataPath,
+    onMalformed: (code) => metrics.malformed(code),
+  })
   const metrics = new Metrics({
     maxSeries: config.metrics.maxSeries,
     version: options.version,
@@ -275,6 +292,20 @@ export function createParts(options: GatewayOptions): Parts {
     connections: () => listeners.connections(),
     certificates: () => listeners.certificates(),
     keyAges: () => resources.keyAges(),
+  })
+  const fleet = new Fleet({
+    config,
+    role,
+    version: options.version,
+    startedAt: Date.now(),
+    state: () => life.state,
+    table: () => store.current(),
+    services: () => topologyOf(parts).services,
+    measured: () => ({ instances: {}, services: {} }),
+    addresses: () => ({ address: listeners.urls()[0] ?? '', admin: life.adminUrl }),
+    clock,
+    random,
+    log,
   })
   const parts: Parts = {
     version: options.version,
@@ -289,6 +320,7 @@ export function createParts(options: GatewayOptions): Parts {
     mirrors,
     contracts,
     releases,
+    fleet,
     upstreams,
     reducer,
     control,
