@@ -1,5 +1,6 @@
 import type {} from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
+import type { TrafficView } from '../src/core/traffic-view.ts'
 import type {
   CanaryView,
   DrainView,
@@ -102,6 +103,7 @@ export interface AdminContext {
   contracts(): readonly object[]
   /** False = nothing is known of this route. */
   forgetContract(route: string): boolean
+  traffic(): TrafficView
   metrics(): Promise<{ readonly contentType: string; readonly body: string }>
   readonly events: {
     readonly lastId: number

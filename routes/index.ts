@@ -9,6 +9,7 @@ import { pageRoutes } from './page.ts'
 import { questionRoutes } from './questions.ts'
 import { routingRoutes } from './routing.ts'
 import { tableRoutes } from './tables.ts'
+import { trafficRoutes } from './traffic.ts'
 
 /** Every group of endpoints of the admin side; the only place where one is registered. */
 export const ADMIN_ROUTES: readonly AdminRoutes[] = [
@@ -19,6 +20,7 @@ export const ADMIN_ROUTES: readonly AdminRoutes[] = [
   questionRoutes,
   instanceRoutes,
   mirrorRoutes,
+  trafficRoutes,
   eventRoutes,
   agentRoutes,
   pageRoutes,

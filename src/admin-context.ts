@@ -3,6 +3,7 @@ import type { EventHub } from '../plugins/events.ts'
 import type { Metrics } from '../plugins/metrics.ts'
 import type { Mirrors } from '../plugins/mirrors.ts'
 import type { Overload } from '../plugins/overload.ts'
+import type { Traffic } from '../plugins/traffic.ts'
 import type { AdminContext, PreviewRequest } from '../routes/context.ts'
 import { type CandidateDeps, type CandidateFiles, compileCandidate } from './candidate.ts'
 import { GatewayError } from './core/errors.ts'
@@ -40,6 +41,7 @@ export interface AdminParts extends CandidateDeps, PreviewDeps {
   readonly overload: Overload
   readonly mirrors: Mirrors
   readonly contracts: Contracts
+  readonly traffic: Traffic
   state(): GatewayState
   registries(): readonly RegistryView[]
   hasSnapshot(): boolean
@@ -186,6 +188,7 @@ export function createAdminContext(parts: AdminParts): AdminContext {
     resetMirror: (name) => parts.mirrors.reset(name),
     contracts: () => parts.contracts.view(),
     forgetContract: (route) => parts.contracts.forget(route),
+    traffic: () => parts.traffic.view(),
     metrics: () => parts.metrics.expose(),
     events: parts.events,
     agent: () => requireEmbedded(parts.embedded),

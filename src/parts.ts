@@ -6,6 +6,7 @@ import { Metrics } from '../plugins/metrics.ts'
 import { Mirrors } from '../plugins/mirrors.ts'
 import { Overload } from '../plugins/overload.ts'
 import { createProxy, type DataPath } from '../plugins/proxy.ts'
+import { Traffic } from '../plugins/traffic.ts'
 import { type AdminParts, tablesOf, topologyOf } from './admin-context.ts'
 import type { LoadedConfig } from './config/load.ts'
 import { watchFiles } from './config/watch.ts'
@@ -242,6 +243,7 @@ export function createParts(options: GatewayOptions): Parts {
       log.warn({ ...breach }, 'a service does not keep its contract')
     },
   })
+  const traffic = new Traffic({ now: clock.now, table: () => store.current() })
   const dataPath = createProxy({
     overload,
     store,
@@ -257,6 +259,7 @@ export function createParts(options: GatewayOptions): Parts {
     watch: watchAll([mirrors.watch, contracts.watch]),
     onRecord: (record) => {
       metrics.record(record)
+      traffic.record(record)
       releases.count(record)
       logs.access(record)
     },
@@ -288,6 +291,7 @@ export function createParts(options: GatewayOptions): Parts {
     side: replaySide,
     mirrors,
     contracts,
+    traffic,
     releases,
     upstreams,
     reducer,
@@ -321,6 +325,7 @@ export function createParts(options: GatewayOptions): Parts {
   store.onSwap((table) => {
     mirrors.keepOnly(table)
     contracts.keepOnly(table)
+    traffic.keepOnly(table)
   })
   store.onSwap(review)
   publishInstanceEvents(parts)
