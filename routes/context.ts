@@ -1,5 +1,6 @@
 import type {} from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
+import type { RefusalsView } from '../src/core/refusal-view.ts'
 import type { TrafficView } from '../src/core/traffic-view.ts'
 import type {
   CanaryView,
@@ -104,6 +105,8 @@ export interface AdminContext {
   /** False = nothing is known of this route. */
   forgetContract(route: string): boolean
   traffic(): TrafficView
+  /** The last so many. */
+  refusals(limit: number): RefusalsView
   metrics(): Promise<{ readonly contentType: string; readonly body: string }>
   readonly events: {
     readonly lastId: number

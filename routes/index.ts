@@ -7,6 +7,7 @@ import { instanceRoutes } from './instances.ts'
 import { mirrorRoutes } from './mirror.ts'
 import { pageRoutes } from './page.ts'
 import { questionRoutes } from './questions.ts'
+import { refusalRoutes } from './refusals.ts'
 import { routingRoutes } from './routing.ts'
 import { tableRoutes } from './tables.ts'
 import { trafficRoutes } from './traffic.ts'
@@ -21,6 +22,7 @@ export const ADMIN_ROUTES: readonly AdminRoutes[] = [
   instanceRoutes,
   mirrorRoutes,
   trafficRoutes,
+  refusalRoutes,
   eventRoutes,
   agentRoutes,
   pageRoutes,

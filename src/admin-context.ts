@@ -3,6 +3,7 @@ import type { EventHub } from '../plugins/events.ts'
 import type { Metrics } from '../plugins/metrics.ts'
 import type { Mirrors } from '../plugins/mirrors.ts'
 import type { Overload } from '../plugins/overload.ts'
+import type { Refusals } from '../plugins/refusals.ts'
 import type { Traffic } from '../plugins/traffic.ts'
 import type { AdminContext, PreviewRequest } from '../routes/context.ts'
 import { type CandidateDeps, type CandidateFiles, compileCandidate } from './candidate.ts'
@@ -42,6 +43,7 @@ export interface AdminParts extends CandidateDeps, PreviewDeps {
   readonly mirrors: Mirrors
   readonly contracts: Contracts
   readonly traffic: Traffic
+  readonly refusals: Refusals
   state(): GatewayState
   registries(): readonly RegistryView[]
   hasSnapshot(): boolean
@@ -189,6 +191,7 @@ export function createAdminContext(parts: AdminParts): AdminContext {
     contracts: () => parts.contracts.view(),
     forgetContract: (route) => parts.contracts.forget(route),
     traffic: () => parts.traffic.view(),
+    refusals: (limit) => parts.refusals.view(limit),
     metrics: () => parts.metrics.expose(),
     events: parts.events,
     agent: () => requireEmbedded(parts.embedded),

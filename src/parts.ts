@@ -6,6 +6,7 @@ import { Metrics } from '../plugins/metrics.ts'
 import { Mirrors } from '../plugins/mirrors.ts'
 import { Overload } from '../plugins/overload.ts'
 import { createProxy, type DataPath } from '../plugins/proxy.ts'
+import { Refusals } from '../plugins/refusals.ts'
 import { Traffic } from '../plugins/traffic.ts'
 import { type AdminParts, tablesOf, topologyOf } from './admin-context.ts'
 import type { LoadedConfig } from './config/load.ts'
@@ -244,6 +245,7 @@ export function createParts(options: GatewayOptions): Parts {
     },
   })
   const traffic = new Traffic({ now: clock.now, table: () => store.current() })
+  const refusals = new Refusals({ now: clock.now, overload: () => overload.view })
   const dataPath = createProxy({
     overload,
     store,
@@ -260,6 +262,7 @@ export function createParts(options: GatewayOptions): Parts {
     onRecord: (record) => {
       metrics.record(record)
       traffic.record(record)
+      refusals.record(record)
       releases.count(record)
       logs.access(record)
     },
@@ -292,6 +295,7 @@ export function createParts(options: GatewayOptions): Parts {
     mirrors,
     contracts,
     traffic,
+    refusals,
     releases,
     upstreams,
     reducer,
@@ -326,6 +330,7 @@ export function createParts(options: GatewayOptions): Parts {
     mirrors.keepOnly(table)
     contracts.keepOnly(table)
     traffic.keepOnly(table)
+    refusals.keepOnly(table)
   })
   store.onSwap(review)
   publishInstanceEvents(parts)
