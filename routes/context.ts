@@ -1,6 +1,8 @@
 import type {} from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
 import type { FleetView } from '../src/core/fleet-view.ts'
+import type { RefusalsView } from '../src/core/refusal-view.ts'
+import type { TrafficView } from '../src/core/traffic-view.ts'
 import type {
   CanaryView,
   DrainView,
@@ -106,6 +108,9 @@ export interface AdminContext {
   contracts(): readonly object[]
   /** False = nothing is known of this route. */
   forgetContract(route: string): boolean
+  traffic(): TrafficView
+  /** The last so many. */
+  refusals(limit: number): RefusalsView
   metrics(): Promise<{ readonly contentType: string; readonly body: string }>
   readonly events: {
     readonly lastId: number

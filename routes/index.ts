@@ -8,8 +8,10 @@ import { instanceRoutes } from './instances.ts'
 import { mirrorRoutes } from './mirror.ts'
 import { pageRoutes } from './page.ts'
 import { questionRoutes } from './questions.ts'
+import { refusalRoutes } from './refusals.ts'
 import { routingRoutes } from './routing.ts'
 import { tableRoutes } from './tables.ts'
+import { trafficRoutes } from './traffic.ts'
 
 /** Every group of endpoints of the admin side; the only place where one is registered. */
 export const ADMIN_ROUTES: readonly AdminRoutes[] = [
@@ -21,6 +23,8 @@ export const ADMIN_ROUTES: readonly AdminRoutes[] = [
   instanceRoutes,
   fleetRoutes,
   mirrorRoutes,
+  trafficRoutes,
+  refusalRoutes,
   eventRoutes,
   agentRoutes,
   pageRoutes,

@@ -3,6 +3,8 @@ import type { EventHub } from '../plugins/events.ts'
 import type { Metrics } from '../plugins/metrics.ts'
 import type { Mirrors } from '../plugins/mirrors.ts'
 import type { Overload } from '../plugins/overload.ts'
+import type { Refusals } from '../plugins/refusals.ts'
+import type { Traffic } from '../plugins/traffic.ts'
 import type { AdminContext, PreviewRequest } from '../routes/context.ts'
 import { type CandidateDeps, type CandidateFiles, compileCandidate } from './candidate.ts'
 import { GatewayError } from './core/errors.ts'
@@ -41,6 +43,8 @@ export interface AdminParts extends CandidateDeps, PreviewDeps {
   readonly overload: Overload
   readonly mirrors: Mirrors
   readonly contracts: Contracts
+  readonly traffic: Traffic
+  readonly refusals: Refusals
   state(): GatewayState
   registries(): readonly RegistryView[]
   hasSnapshot(): boolean
@@ -184,6 +188,8 @@ export function createAdminContext(parts: AdminParts): AdminContext {
     resetMirror: (name) => parts.mirrors.reset(name),
     contracts: () => parts.contracts.view(),
     forgetContract: (route) => parts.contracts.forget(route),
+    traffic: () => parts.traffic.view(),
+    refusals: (limit) => parts.refusals.view(limit),
     metrics: () => parts.metrics.expose(),
     events: parts.events,
     agent: () => requireEmbedded(parts.embedded),

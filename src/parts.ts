@@ -6,6 +6,8 @@ import { Metrics } from '../plugins/metrics.ts'
 import { Mirrors } from '../plugins/mirrors.ts'
 import { Overload } from '../plugins/overload.ts'
 import { createProxy, type DataPath } from '../plugins/proxy.ts'
+import { Refusals } from '../plugins/refusals.ts'
+import { Traffic } from '../plugins/traffic.ts'
 import { type AdminParts, tablesOf, topologyOf } from './admin-context.ts'
 import type { LoadedConfig } from './config/load.ts'
 import { watchFiles } from './config/watch.ts'
@@ -255,6 +257,8 @@ export function createParts(options: GatewayOptions): Parts {
       log.warn({ ...breach }, 'a service does not keep its contract')
     },
   })
+  const traffic = new Traffic({ now: clock.now, table: () => store.current() })
+  const refusals = new Refusals({ now: clock.now, overload: () => overload.view })
   const dataPath = createProxy({
     overload,
     store,
@@ -270,6 +274,8 @@ export function createParts(options: GatewayOptions): Parts {
     watch: watchAll([mirrors.watch, contracts.watch]),
     onRecord: (record) => {
       metrics.record(record)
+      traffic.record(record)
+      refusals.record(record)
       releases.count(record)
       logs.access(record)
     },
@@ -319,6 +325,8 @@ export function createParts(options: GatewayOptions): Parts {
     side: replaySide,
     mirrors,
     contracts,
+    traffic,
+    refusals,
     releases,
     fleet,
     upstreams,
@@ -353,6 +361,8 @@ export function createParts(options: GatewayOptions): Parts {
   store.onSwap((table) => {
     mirrors.keepOnly(table)
     contracts.keepOnly(table)
+    traffic.keepOnly(table)
+    refusals.keepOnly(table)
   })
   store.onSwap(review)
   publishInstanceEvents(parts)
