@@ -43,7 +43,7 @@ export interface AdminParts extends CandidateDeps, PreviewDeps {
   readonly overload: Overload
   readonly mirrors: Mirrors
   readonly contracts: Contracts
-  readonly traffic: Traffic
+  readonly traffic: Pick<Traffic, 'view'>
   readonly refusals: Refusals
   state(): GatewayState
   registries(): readonly RegistryView[]
