@@ -20,12 +20,12 @@ export interface EventsOptions extends AdminAddress {
 /** Events that are meant, by type and service. Throws GW_CLI_MISUSE. */
 export function wantedEvents({ type, service }: Pick<EventsOptions, 'type' | 'service'>) {
   const types = type === undefined ? undefined : listOf(type)
-  const isNamed = nameMatch(service)
+  const named = nameMatch(service)
   return ({ type: one, data }: SeenEvent): boolean => {
     if (types !== undefined && !types.includes(one)) return false
-    if (service === undefined) return true
+    if (named.isAny) return true
     const names = [data['service'], ...(Array.isArray(data['services']) ? data['services'] : [])]
-    return names.some((name) => typeof name === 'string' && isNamed(name))
+    return names.some((name) => typeof name === 'string' && named.has(name))
   }
 }
 

@@ -53,13 +53,22 @@ export function loadColumns<T>(loadOf: (row: T) => Load | undefined): Column<T>[
 }
 
 /** Whether a name is meant: `*` stands for anything. */
-export type NameMatch = (name: string | undefined) => boolean
+export interface NameMatch {
+  /** Nothing was named. */
+  readonly isAny: boolean
+  has(name: string | undefined): boolean
+}
 
 /** `catalog`, `cat*`; several with commas. Undefined = all are meant, those without a name, too. */
 export function nameMatch(patterns: string | undefined): NameMatch {
-  if (patterns === undefined) return () => true
+  if (patterns === undefined) return { isAny: true, has: () => true }
   const all = listOf(patterns).map((pattern) => pattern.split('*'))
-  return (name) => name !== undefined && all.some((parts) => isMatch(name, parts))
+  return { isAny: false, has: (name) => name !== undefined && all.some((parts) => isMatch(name, parts)) }
+}
+
+/** Whether there is one of those that were named. */
+export function isFound(all: readonly { readonly name: string }[], { isAny, has }: NameMatch): boolean {
+  return isAny || all.some(({ name }) => has(name))
 }
 
 /** Without a regular expression: a pattern cannot make it slow. */

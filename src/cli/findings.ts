@@ -44,7 +44,8 @@ export function judgeInstance(
   registries: readonly RegistryView[],
   fleet?: FleetAnswer,
 ): { readonly verdict: HealthVerdict['verdict']; readonly findings: readonly Finding[] } {
-  const { verdict, reason } = judgeHealth({ service, registries, instance: one.key })
+  const alone = { ...service, instances: [one] }
+  const { verdict, reason } = judgeHealth({ service: alone, registries, instance: one.key })
   const own =
     verdict !== 'healthy' || one.use !== 'rotation'
       ? [{ level: LEVEL_OF[verdict], text: verdict === 'healthy' ? (one.reason ?? reason) : reason }]

@@ -1,6 +1,6 @@
 import type { InstanceState } from '../core/types.ts'
 import type { HealthVerdict, InstanceView, ServiceView } from '../core/views.ts'
-import { ageText, loadColumns, type NameMatch } from './figures.ts'
+import { ageText, isFound, loadColumns, type NameMatch } from './figures.ts'
 import { type Finding, isProblem, judgeInstance, LEVEL_STYLE, othersOf, worst } from './findings.ts'
 import type { Load, MonitorAnswers } from './monitor-answers.ts'
 import type { MonitorTable } from './monitor-table.ts'
@@ -13,7 +13,6 @@ export interface InstanceRow {
   readonly one: InstanceView
   readonly verdict: HealthVerdict['verdict']
   readonly findings: readonly Finding[]
-  readonly reason: string
   /** How long it is in its state. */
   readonly age: string
   /** What other gateways make of it; absent = there is none. */
@@ -65,7 +64,8 @@ function checksText({ checks }: InstanceView): string {
   return checks
     .toSorted((a, b) => Number(a.state === 'passing') - Number(b.state === 'passing'))
     .map(({ id, state, output, expired }) => {
-      const said = [expired === true ? 'expired' : '', output].filter((text) => text !== '').join(', ')
+      const isSilent = expired === true && !/expired/i.test(output)
+      const said = [isSilent ? 'expired' : '', output].filter((text) => text !== '').join(', ')
       return `${id} ${state}${said === '' ? '' : `: ${said}`}`
     })
     .join('; ')
@@ -105,9 +105,12 @@ const COLUMNS: readonly Column<InstanceRow>[] = [
   },
   {
     title: 'reason',
-    cell: ({ reason, findings }) => {
+    cell: ({ findings }) => {
       const level = worst(findings)
-      return { text: reason, style: level === undefined ? undefined : LEVEL_STYLE[level] }
+      return {
+        text: findings.map(({ text }) => text).join('; '),
+        style: level === undefined ? undefined : LEVEL_STYLE[level],
+      }
     },
   },
   { title: 'checks', rank: 9, cell: ({ one }) => checksText(one) },
@@ -117,16 +120,11 @@ function rowOf(one: InstanceView, service: ServiceView, answers: MonitorAnswers,
   const { verdict, findings } = judgeInstance(one, service, answers.topology.registries, answers.fleet)
   const others = answers.fleet === undefined ? undefined : othersOf(one.key, answers.fleet)
   const load = answers.traffic?.instances?.[one.key]
-  const hasOwn = verdict !== 'healthy' || one.use !== 'rotation'
-  const texts = findings.map(({ text }) => text)
-  // Its checks say the rest.
-  if (hasOwn && verdict === 'unhealthy' && one.reason !== undefined) texts[0] = one.reason
   return {
     service: service.name,
     one,
     verdict,
     findings,
-    reason: texts.join('; '),
     age: one.since === undefined ? '' : ageText(now - one.since),
     ...(others === undefined ? {} : { others }),
     ...(load === undefined ? {} : { load }),
@@ -141,10 +139,10 @@ export function instancesTable(
 ): MonitorTable<InstanceRow> {
   const { states } = wanted
   const known = answers.topology.services
-    .filter(({ name }) => wanted.service(name))
+    .filter(({ name }) => wanted.service.has(name))
     .flatMap((service) =>
       service.instances
-        .filter(({ node, version }) => wanted.node(node) && wanted.version(version))
+        .filter(({ node, version }) => wanted.node.has(node) && wanted.version.has(version))
         .filter(({ state, use }) => states === undefined || states.includes(state) || states.includes(use))
         .map((one) => rowOf(one, service, answers, now)),
     )
@@ -152,6 +150,7 @@ export function instancesTable(
   return {
     kind: 'instance',
     columns: isOneService ? COLUMNS.filter(({ title }) => title !== 'service') : COLUMNS,
+    isFound: isFound(answers.topology.services, wanted.service),
     known,
     rows: wanted.problems ? known.filter(({ findings }) => isProblem(findings)) : known,
     json: ({ service, one, verdict, findings, load }) => ({

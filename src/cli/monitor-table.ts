@@ -14,7 +14,9 @@ interface Judged {
 export interface MonitorTable<T extends Judged> {
   readonly kind: 'service' | 'instance'
   readonly columns: readonly Column<T>[]
-  /** All that were named. */
+  /** False = a service was named, and there is none of that name. */
+  readonly isFound: boolean
+  /** All that were meant. */
   readonly known: readonly T[]
   /** Those of them that are shown. */
   readonly rows: readonly T[]
@@ -22,14 +24,18 @@ export interface MonitorTable<T extends Judged> {
 }
 
 /** 0 all is well, 1 something is bad, or nothing of that name is there; `isStrict`: also what is not known is 1. */
-export function exitCodeOf<T extends Judged>({ known }: MonitorTable<T>, isStrict: boolean): ExitCode {
+export function exitCodeOf<T extends Judged>(
+  { isFound, known }: MonitorTable<T>,
+  isStrict: boolean,
+): ExitCode {
   const isFine = (level: Level | undefined) => level !== 'bad' && (!isStrict || level !== 'unknown')
-  return known.every(({ findings }) => isFine(worst(findings))) ? 0 : 1
+  return isFound && known.every(({ findings }) => isFine(worst(findings))) ? 0 : 1
 }
 
 /** What is said instead of an empty table. */
-export function emptyText<T extends Judged>({ kind, known }: MonitorTable<T>): string {
-  if (known.length === 0) return `no such ${kind}`
+export function emptyText<T extends Judged>({ kind, isFound, known }: MonitorTable<T>): string {
+  if (!isFound) return 'no such service'
+  if (known.length === 0) return `no ${kind}s`
   return known.length === 1 ? `no problems (1 ${kind})` : `no problems (${known.length} ${kind}s)`
 }
 

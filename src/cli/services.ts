@@ -1,5 +1,5 @@
 import type { ServiceView } from '../core/views.ts'
-import { loadColumns, type NameMatch } from './figures.ts'
+import { isFound, loadColumns, type NameMatch } from './figures.ts'
 import {
   type Finding,
   findingsText,
@@ -93,11 +93,12 @@ function rowOf(service: ServiceView, answers: MonitorAnswers): ServiceRow {
 /** The services of a gateway that are wanted, as a table. Pure. */
 export function servicesTable(answers: MonitorAnswers, wanted: ServicesWanted): MonitorTable<ServiceRow> {
   const known = answers.topology.services
-    .filter(({ name }) => wanted.name(name))
+    .filter(({ name }) => wanted.name.has(name))
     .map((service) => rowOf(service, answers))
   return {
     kind: 'service',
     columns: COLUMNS,
+    isFound: isFound(answers.topology.services, wanted.name),
     known,
     rows: wanted.problems ? known.filter(({ findings }) => isProblem(findings)) : known,
     json: ({ service, health, findings, source, load }) => {

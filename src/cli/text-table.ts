@@ -20,7 +20,7 @@ interface Measured {
 
 const GAP = 2
 /** So much of the last column should still be seen. */
-const LAST_MIN = 24
+const LAST_MIN = 40
 
 function measure<T>({ title, cell, align, rank = 0 }: Column<T>, rows: readonly T[]): Measured {
   const cells = rows.map((row) => {
