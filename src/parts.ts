@@ -208,6 +208,7 @@ export function createParts(options: GatewayOptions): Parts {
     config,
     tables: store,
     events,
+    breaches: () => contracts.breaches(),
     onChange: (cause) => control.changed(cause, true),
     clock,
     random,
@@ -232,7 +233,7 @@ export function createParts(options: GatewayOptions): Parts {
     onResult: (mirror, result) => metrics.mirrors.request(mirror, result),
     onDifference: (mirror, kind) => metrics.mirrors.difference(mirror, kind),
   })
-  const contracts = new Contracts({
+  const contracts: Contracts = new Contracts({
     clock,
     random,
     log,
