@@ -5,7 +5,7 @@ import type { MonitorAnswers } from '../../../src/cli/monitor-answers.ts'
 import { bodyLines, exitCodeOf, gatewayNotes, headLine } from '../../../src/cli/monitor-table.ts'
 import { servicesTable } from '../../../src/cli/services.ts'
 import { type Line, lineText } from '../../../src/cli/styled.ts'
-import { anInstanceView, aServiceView, NOON, someAnswers } from '../../support/monitor-views.ts'
+import { aShopInstance, aShopService, NOON, someAnswers } from '../../support/monitor-views.ts'
 
 const plain = (lines: readonly Line[]) => lines.map((line) => lineText(line, false))
 const ANY = nameMatch(undefined)
@@ -14,7 +14,7 @@ const services = (answers: MonitorAnswers, pattern?: string, problems = false) =
 const instances = (answers: MonitorAnswers, own: Partial<InstancesWanted> = {}) =>
   instancesTable(answers, { service: ANY, node: ANY, version: ANY, problems: false, ...own }, NOON)
 
-const DEAD = anInstanceView(2, {
+const DEAD = aShopInstance(2, {
   state: 'critical',
   use: 'out',
   reason: 'the registry says critical',
@@ -25,7 +25,7 @@ const DEAD = anInstanceView(2, {
 })
 
 test('a healthy service in a line, with traffic when the gateway measures it', () => {
-  const answers = someAnswers([aServiceView([anInstanceView(1), anInstanceView(3, { version: '2.0.0' })])])
+  const answers = someAnswers([aShopService([aShopInstance(1), aShopInstance(3, { version: '2.0.0' })])])
   expect(plain(bodyLines(services(answers)))).toEqual([
     'SERVICE  HEALTH   IN ROTATION  VERSIONS            SOURCE       IN FLIGHT',
     'shop     healthy          2/2  1.0.0 ×1, 2.0.0 ×1  consul live          3',
@@ -36,21 +36,21 @@ test('a healthy service in a line, with traffic when the gateway measures it', (
 })
 
 test('one dead instance makes a service degraded, all of them unhealthy; both are exit 1', () => {
-  const some = services(someAnswers([aServiceView([anInstanceView(1), DEAD])]))
+  const some = services(someAnswers([aShopService([aShopInstance(1), DEAD])]))
   expect(plain(bodyLines(some))[1]).toMatch(
     /^shop +degraded +1\/2 .* 1 of 2 unhealthy: 10\.0\.0\.2:8080 http: dial tcp 10\.0\.0\.2:8080: connection refused$/,
   )
-  const none = services(someAnswers([aServiceView([DEAD])]))
+  const none = services(someAnswers([aShopService([DEAD])]))
   expect(plain(bodyLines(none))[1]).toMatch(/unhealthy +0\/1 .* none of 1 instances is in rotation; 1 of 1/)
   expect([exitCodeOf(some, false), exitCodeOf(none, false)]).toEqual([1, 1])
 })
 
 test('what is not known is not unhealthy: exit 0, with --strict 1', () => {
-  const held = anInstanceView(2, { use: 'reserve', reason: 'held: the answer was empty' })
+  const held = aShopInstance(2, { use: 'reserve', reason: 'held: the answer was empty' })
   const cases = [
-    [aServiceView([DEAD], { source: 'stale', reason: 'consul does not answer' }), 'stale: consul does not'],
-    [aServiceView([], { source: 'absent' }), 'no registry has it'],
-    [aServiceView([anInstanceView(1), held]), '1 of 2: 10.0.0.2:8080 held: the answer was empty'],
+    [aShopService([DEAD], { source: 'stale', reason: 'consul does not answer' }), 'stale: consul does not'],
+    [aShopService([], { source: 'absent' }), 'no registry has it'],
+    [aShopService([aShopInstance(1), held]), '1 of 2: 10.0.0.2:8080 held: the answer was empty'],
   ] as const
   for (const [service, text] of cases) {
     const table = services(someAnswers([service]))
@@ -60,7 +60,7 @@ test('what is not known is not unhealthy: exit 0, with --strict 1', () => {
     expect([exitCodeOf(table, false), exitCodeOf(table, true)]).toEqual([0, 1])
   }
   const silent = someAnswers(
-    [aServiceView([anInstanceView(1)])],
+    [aShopService([aShopInstance(1)])],
     {},
     { state: 'stale', lastSuccess: NOON - 40_000 },
   )
@@ -74,9 +74,9 @@ test('what is not known is not unhealthy: exit 0, with --strict 1', () => {
 test('panic and an open breaker are problems, a release is none', () => {
   const table = services(
     someAnswers([
-      aServiceView([anInstanceView(1)], { name: 'a', isPanic: true }),
-      aServiceView([anInstanceView(1)], { name: 'b', breaker: 'open', breakerRefusals: 5 }),
-      aServiceView([anInstanceView(1), anInstanceView(2, { state: 'draining', use: 'out' })], { name: 'c' }),
+      aShopService([aShopInstance(1)], { name: 'a', isPanic: true }),
+      aShopService([aShopInstance(1)], { name: 'b', breaker: 'open', breakerRefusals: 5 }),
+      aShopService([aShopInstance(1), aShopInstance(2, { state: 'draining', use: 'out' })], { name: 'c' }),
     ]),
   )
   const [, a, b, c] = plain(bodyLines(table))
@@ -89,7 +89,7 @@ test('panic and an open breaker are problems, a release is none', () => {
 })
 
 test('names may have stars and commas; a name that is not there is exit 1, nothing of a state is not', () => {
-  const answers = someAnswers(['cart', 'catalog', 'shop'].map((name) => aServiceView([], { name })))
+  const answers = someAnswers(['cart', 'catalog', 'shop'].map((name) => aShopService([], { name })))
   const names = (pattern: string) => services(answers, pattern).rows.map(({ service }) => service.name)
   expect(['ca*', '*t*', 'shop,cart', 'c*a*g', 'cat', '*'].map(names)).toEqual([
     ['cart', 'catalog'],
@@ -106,13 +106,13 @@ test('names may have stars and commas; a name that is not there is exit 1, nothi
 })
 
 test('instances with state, use, age, load and checks in one line', () => {
-  const ejected = anInstanceView(1, {
+  const ejected = aShopInstance(1, {
     use: 'ejected',
     reason: '3 failed connects; back in 4 s',
     zone: 'eu-1',
   })
   const traffic = { instances: { [DEAD.key]: { rps: 0.25, errorRatio: 1, p99: null } } }
-  const table = instances(someAnswers([aServiceView([ejected, DEAD])], { traffic }))
+  const table = instances(someAnswers([aShopService([ejected, DEAD])], { traffic }))
   expect(plain(bodyLines(table))).toEqual([
     'ADDRESS        HEALTH     ID      VERSION  ZONE  NODE  STATE     USE      SINCE  IN FLIGHT  REQUESTS  RPS  ERRORS  REASON                                            CHECKS',
     '10.0.0.1:8080  unhealthy  shop-1  1.0.0    eu-1  n1    passing   ejected     1m          1        10               3 failed connects; back in 4 s',
@@ -122,7 +122,7 @@ test('instances with state, use, age, load and checks in one line', () => {
 
 test('instances are chosen by state, use, node and version', () => {
   const answers = someAnswers([
-    aServiceView([anInstanceView(1), DEAD, anInstanceView(3, { version: '2.1.0' })]),
+    aShopService([aShopInstance(1), DEAD, aShopInstance(3, { version: '2.1.0' })]),
   ])
   const ids = (own: Partial<InstancesWanted>) => instances(answers, own).rows.map(({ one }) => one.id)
   expect(ids({ states: ['critical'] })).toEqual(['shop-2'])
@@ -133,7 +133,7 @@ test('instances are chosen by state, use, node and version', () => {
 })
 
 test('what other gateways see stands beside; an ejection there is a problem, a gateway out of sight is not asked', () => {
-  const one = anInstanceView(1)
+  const one = aShopInstance(1)
   const gateway = (id: string, own = {}) => ({ id, name: `gw-${id}`, isSelf: false, isStale: false, ...own })
   const fleet = (use: 'rotation' | 'ejected') => ({
     gateways: [gateway('a', { isSelf: true }), gateway('b'), gateway('c'), gateway('d', { isStale: true })],
@@ -146,7 +146,7 @@ test('what other gateways see stands beside; an ejection there is a problem, a g
       ],
     },
   })
-  const of = (use: 'rotation' | 'ejected') => someAnswers([aServiceView([one])], { fleet: fleet(use) })
+  const of = (use: 'rotation' | 'ejected') => someAnswers([aShopService([one])], { fleet: fleet(use) })
   expect(plain(bodyLines(instances(of('rotation'))))[1]).toMatch(/ 2\/2$/)
   const table = instances(of('ejected'))
   expect(plain(bodyLines(table))[1]).toMatch(/ 1\/2 gw-b ejected +gateway gw-b has ejected it: 5 resets$/)
@@ -155,8 +155,8 @@ test('what other gateways see stands beside; an ejection there is a problem, a g
 })
 
 test('on a small screen the bad ones are seen, and how many are not', () => {
-  const many = Array.from({ length: 9 }, (_, i) => aServiceView([anInstanceView(1)], { name: `s${i}` }))
-  const table = services(someAnswers([...many, aServiceView([DEAD], { name: 'zoo' })]))
+  const many = Array.from({ length: 9 }, (_, i) => aShopService([aShopInstance(1)], { name: `s${i}` }))
+  const table = services(someAnswers([...many, aShopService([DEAD], { name: 'zoo' })]))
   const lines = plain(bodyLines(table, { width: 40, height: 5 }))
   expect(lines.map((line) => line.slice(0, 16))).toEqual([
     'SERVICE  HEALTH ',
