@@ -101,13 +101,13 @@ export class Releases {
   }
 
   #createStore(): ReleaseStore {
-    const { clock, random, log, config } = this.#deps
+    const { clock, random, log, config, isFollower } = this.#deps
     const name = releaseRegistry(config)
     const registry = name === undefined ? undefined : config.registries[name]
     if (registry?.type !== 'consul') return new LocalReleaseStore()
     const connection = { ...registry, url: registry.url ?? '' }
     const kv = new ConsulKv(connection, config.canary.prefix, { clock, random, log })
-    return new KvReleaseStore(kv, { log, name: `${hostname()} ${process.pid}` })
+    return new KvReleaseStore(kv, { log, name: `${hostname()} ${process.pid}`, isFollower })
   }
 
   /** Before the first table: what the store knows, so that no user goes back and forth. Waits a bounded time; never rejects. */
