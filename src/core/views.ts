@@ -1,4 +1,5 @@
 import type { PreviewReport } from './preview-view.ts'
+import type { PriorityClass } from './priority-class.ts'
 import type { PathMatch } from './route.ts'
 import type { Check, InstanceState, ProviderStatus, ServiceState } from './types.ts'
 
@@ -8,6 +9,8 @@ export interface RouteView {
   readonly name: string
   readonly source: string
   readonly priority: number
+  /** Of its requests, when there is not enough for all. Absent = as each of them shows who sent it. */
+  readonly class?: PriorityClass
   readonly hosts: readonly string[]
   readonly path: PathMatch
   readonly methods: readonly string[]

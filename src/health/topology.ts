@@ -238,6 +238,7 @@ export function viewRoute(spec: RouteSpec, table?: Table): RouteView {
     name: spec.name,
     source: spec.source,
     priority: spec.priority,
+    ...(spec.class === undefined ? {} : { class: spec.class }),
     hosts: match.hosts,
     path: match.path,
     methods: match.methods,

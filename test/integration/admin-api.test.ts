@@ -15,6 +15,7 @@ beforeAll(async () => {
     routes: {
       'shop.yaml': `routes:
   - name: shop
+    class: authenticated
     match: { hosts: [shop.example.com], pathPrefix: /cart }
     filters: [{ type: security-headers }]
     upstreams: ["http://127.0.0.1:${upstream.port}"]
@@ -57,7 +58,7 @@ test('lists routes, services, topology and tables', async () => {
   expect(tables).toMatchObject({ current: 1, versions: [{ version: 1, cause: 'start', isCurrent: true }] })
   expect(await gateway.admin('/api/tables/1')).toMatchObject({ version: 1 })
   expect(await gateway.admin('/api/tables/99')).toMatchObject({ code: 'GW_ADMIN_NOT_FOUND' })
-  expect(await gateway.admin('/api/routes/shop')).toMatchObject({ name: 'shop' })
+  expect(await gateway.admin('/api/routes/shop')).toMatchObject({ name: 'shop', class: 'authenticated' })
 })
 
 test('explains a request by the table in force', async () => {
