@@ -24,6 +24,7 @@ const BENCHES: Readonly<Record<string, readonly string[]>> = {
   concurrency: ['bench/concurrency.ts'],
   rolling: ['bench/rolling.ts'],
   limits: ['bench/limits.ts'],
+  traffic: ['bench/traffic.ts'],
 }
 
 // Flags and what follows them go to the benchmark: `npm run bench rolling -- --requests 5000`.

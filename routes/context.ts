@@ -1,5 +1,8 @@
 import type {} from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
+import type { FleetView } from '../src/core/fleet-view.ts'
+import type { RefusalsView } from '../src/core/refusal-view.ts'
+import type { TrafficView } from '../src/core/traffic-view.ts'
 import type {
   CanaryView,
   DrainView,
@@ -75,6 +78,9 @@ export interface AdminContext {
   actOnCanary(request: CanaryActRequest): Promise<ReleaseView>
   services(): readonly ServiceView[]
   topology(): TopologyView
+  fleet(): Promise<FleetView>
+  /** What another gateway sees; false = it is no report. */
+  takeFleetReport(body: unknown): boolean
   /** `instance`: how one of the service is named; undefined = the service as a whole. */
   health(service: string, instance: string | undefined): HealthVerdict
   tables(): TablesView
@@ -102,6 +108,9 @@ export interface AdminContext {
   contracts(): readonly object[]
   /** False = nothing is known of this route. */
   forgetContract(route: string): boolean
+  traffic(): TrafficView
+  /** The last so many. */
+  refusals(limit: number): RefusalsView
   metrics(): Promise<{ readonly contentType: string; readonly body: string }>
   readonly events: {
     readonly lastId: number

@@ -2,13 +2,16 @@ import { agentRoutes } from './agent.ts'
 import { canaryRoutes } from './canaries.ts'
 import type { AdminRoutes } from './context.ts'
 import { eventRoutes } from './events.ts'
+import { fleetRoutes } from './fleet.ts'
 import { healthRoutes } from './health.ts'
 import { instanceRoutes } from './instances.ts'
 import { mirrorRoutes } from './mirror.ts'
 import { pageRoutes } from './page.ts'
 import { questionRoutes } from './questions.ts'
+import { refusalRoutes } from './refusals.ts'
 import { routingRoutes } from './routing.ts'
 import { tableRoutes } from './tables.ts'
+import { trafficRoutes } from './traffic.ts'
 
 /** Every group of endpoints of the admin side; the only place where one is registered. */
 export const ADMIN_ROUTES: readonly AdminRoutes[] = [
@@ -18,7 +21,10 @@ export const ADMIN_ROUTES: readonly AdminRoutes[] = [
   tableRoutes,
   questionRoutes,
   instanceRoutes,
+  fleetRoutes,
   mirrorRoutes,
+  trafficRoutes,
+  refusalRoutes,
   eventRoutes,
   agentRoutes,
   pageRoutes,

@@ -3,6 +3,8 @@ import type { EventHub } from '../plugins/events.ts'
 import type { Metrics } from '../plugins/metrics.ts'
 import type { Mirrors } from '../plugins/mirrors.ts'
 import type { Overload } from '../plugins/overload.ts'
+import type { Refusals } from '../plugins/refusals.ts'
+import type { Traffic } from '../plugins/traffic.ts'
 import type { AdminContext, PreviewRequest } from '../routes/context.ts'
 import { type CandidateDeps, type CandidateFiles, compileCandidate } from './candidate.ts'
 import { GatewayError } from './core/errors.ts'
@@ -15,9 +17,10 @@ import type {
   ValidationView,
 } from './core/views.ts'
 import type { DrainControl } from './drain-control.ts'
+import type { Fleet } from './fleet.ts'
 import { viewCanaries } from './health/canaries.ts'
 import { readiness } from './health/readiness.ts'
-import { ejectionText, viewRoute, viewServices, viewTopology } from './health/topology.ts'
+import { ejectionText, viewRoute, viewTopology } from './health/topology.ts'
 import { judgeHealth } from './health/verdict.ts'
 import { type PreviewDeps, runPreview } from './preview-run.ts'
 import type { Upstreams } from './proxy/upstreams.ts'
@@ -40,11 +43,14 @@ export interface AdminParts extends CandidateDeps, PreviewDeps {
   readonly overload: Overload
   readonly mirrors: Mirrors
   readonly contracts: Contracts
+  readonly traffic: Pick<Traffic, 'view'>
+  readonly refusals: Refusals
   state(): GatewayState
   registries(): readonly RegistryView[]
   hasSnapshot(): boolean
   needsRestart(): boolean
   readonly releases: Releases
+  readonly fleet: Fleet
 }
 
 const lintOf = new WeakMap<Table, readonly string[]>()
@@ -75,10 +81,11 @@ function viewTables({ store, control }: AdminParts): TablesView {
   }
 }
 
-/** Topology of a gateway at this moment. */
-export function topologyOf(parts: AdminParts): TopologyView {
+/** Topology of a gateway at this moment; `scope`: only what is in the table, or all that registries know. */
+export function topologyOf(parts: AdminParts, scope: 'table' | 'all' = 'table'): TopologyView {
   const { store, upstreams, reducer, control, version, startedAt } = parts
   return viewTopology({
+    ...(scope === 'all' ? { unrouted: control.config.dynamic.defaultPolicy } : {}),
     table: store.current(),
     instances: upstreams.stats(),
     services: upstreams.serviceStats(),
@@ -138,17 +145,12 @@ export function createAdminContext(parts: AdminParts): AdminContext {
     canaries: () => releases.complete(viewCanaries(store.current())),
     decidesCanaries: () => releases.isDeciding,
     actOnCanary: ({ name, action, by, reason }) => releases.act(name, action, by, reason),
-    services: () =>
-      viewServices({
-        table: store.current(),
-        instances: upstreams.stats(),
-        services: upstreams.serviceStats(),
-        registry: reducer.state(),
-        now: Date.now(),
-      }),
-    topology: () => topologyOf(parts),
+    services: () => topologyOf(parts, 'all').services,
+    topology: () => topologyOf(parts, 'all'),
+    fleet: () => parts.fleet.view(),
+    takeFleetReport: (body) => parts.fleet.take(body),
     health(service, instance) {
-      const { services, registries } = topologyOf(parts)
+      const { services, registries } = topologyOf(parts, 'all')
       return judgeHealth({ service: services.find(({ name }) => name === service), registries, instance })
     },
     tables: () => viewTables(parts),
@@ -186,6 +188,8 @@ export function createAdminContext(parts: AdminParts): AdminContext {
     resetMirror: (name) => parts.mirrors.reset(name),
     contracts: () => parts.contracts.view(),
     forgetContract: (route) => parts.contracts.forget(route),
+    traffic: () => parts.traffic.view(),
+    refusals: (limit) => parts.refusals.view(limit),
     metrics: () => parts.metrics.expose(),
     events: parts.events,
     agent: () => requireEmbedded(parts.embedded),

@@ -75,9 +75,9 @@ export function createAdminApp(options: AdminServerOptions): FastifyInstance {
       done(new GatewayError('GW_ADMIN_BAD_REQUEST', `the body is no JSON: ${errorText(thrown)}`))
     }
   })
-  app.addHook('onSend', async (request, reply) => {
+  app.addHook('onSend', async (_request, reply) => {
     reply.header('x-content-type-options', 'nosniff')
-    if (!request.url.startsWith('/page.')) reply.header('cache-control', 'no-store')
+    if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
   })
   guardAdmin(app, {
     token: options.token,

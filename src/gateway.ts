@@ -46,7 +46,6 @@ export class Gateway {
   readonly #watchAbort = new AbortController()
   #self: Lease | undefined
   #sweeper: NodeJS.Timeout | undefined
-  #adminUrl = ''
   #watching: Promise<void> = Promise.resolve()
 
   /** Nothing runs yet. Throws GW_CONFIG_INVALID for what only shows when it is used: a certificate, a network. */
@@ -65,7 +64,7 @@ export class Gateway {
 
   /** Where the admin side listens. */
   get adminUrl(): string {
-    return this.#adminUrl
+    return this.#parts.life.adminUrl
   }
 
   /** The first listener for clients. */
@@ -79,9 +78,9 @@ export class Gateway {
    */
   async start(hooks: StartHooks = {}): Promise<StartReport> {
     const { admin } = this.#config
-    const { supervisor, life, control, listeners, events, resources, overload, releases } = this.#parts
+    const { supervisor, life, control, listeners, events, resources, overload, releases, fleet } = this.#parts
     const port = await this.#admin.listen()
-    this.#adminUrl = urlOf(admin.tls === undefined ? 'http' : 'https', splitAddress(admin.address).host, port)
+    life.adminUrl = urlOf(admin.tls === undefined ? 'http' : 'https', splitAddress(admin.address).host, port)
     await this.#restore()
     supervisor.start()
     await resources.start()
@@ -95,6 +94,7 @@ export class Gateway {
     overload.start()
     await listeners.listen()
     life.state = 'ready'
+    fleet.start()
     events.publish('state', { state: 'ready' })
     await this.#startSelf()
     this.#watching = watchConfig(
@@ -172,7 +172,7 @@ export class Gateway {
     const { warnings, reasons } = createAdminContext(this.#parts).readiness()
     return {
       public: this.#parts.listeners.urls(),
-      admin: this.#adminUrl,
+      admin: this.#parts.life.adminUrl,
       routes: topology.gateway.routes,
       services: topology.services.length,
       instances: topology.services.reduce((sum, { available }) => sum + available, 0),
@@ -194,7 +194,7 @@ export class Gateway {
     this.#watchAbort.abort()
     const marked = this.#self?.drain('shutdown')
     listeners.beginDrain()
-    await sleep(acceptGrace)
+    if (listeners.first() !== undefined) await sleep(acceptGrace)
     await marked
     const closed = listeners.close()
     dataPath.tunnels.goAway()
@@ -211,12 +211,13 @@ export class Gateway {
   }
 
   async #stop(): Promise<void> {
-    const { supervisor, snapshot, upstreams, loader, chains, resources, overload, mirrors, releases } =
+    const { supervisor, snapshot, upstreams, loader, chains, resources, overload, mirrors, releases, fleet } =
       this.#parts
     this.#watchAbort.abort()
     await this.#watching
     overload.close()
     await releases.close()
+    await fleet.close()
     await loader.close()
     await supervisor.stop()
     await snapshot?.flush()

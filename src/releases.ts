@@ -6,7 +6,7 @@ import { PrometheusChecks } from './canary/prometheus.ts'
 import type { ReleaseAction } from './canary/ramp.ts'
 import type { ReleaseState } from './canary/release.ts'
 import { type LedRule, ledRules, liveStates } from './canary/rules.ts'
-import { LocalReleaseStore, type ReleaseStore } from './canary/store.ts'
+import { followingOnly, LocalReleaseStore, type ReleaseStore } from './canary/store.ts'
 import { Tally } from './canary/tally.ts'
 import { changeText, viewRelease } from './canary/view.ts'
 import { Webhooks } from './canary/webhooks.ts'
@@ -30,6 +30,8 @@ const NO_STATES: ReadonlyMap<string, ReleaseState> = new Map()
 export interface ReleasesDeps {
   readonly config: Pick<StaticConfig, 'canary' | 'registries'>
   readonly tables: TableStore
+  /** It never decides. */
+  readonly isFollower: boolean
   readonly events: EventHub
   /** A state changed: another table is due. */
   onChange(cause: string): void
@@ -65,7 +67,8 @@ export class Releases {
   #open() {
     if (this.#opened !== undefined) return this.#opened
     const { clock, log, config } = this.#deps
-    const store = this.#createStore()
+    const own = this.#createStore()
+    const store = this.#deps.isFollower ? followingOnly(own) : own
     const controller = new ReleaseController({
       rules: () => this.#rules(),
       store,

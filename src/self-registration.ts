@@ -31,7 +31,7 @@ export async function startSelfRegistration(input: SelfRegistrationInput): Promi
   const { tls, token, tokenFile } = registry
   const lease = new Lease(
     {
-      agent: { url, token, tokenFile, ca: tls?.ca, cert: tls?.cert, key: tls?.key },
+      registry: { type: 'consul', url, token, tokenFile, ca: tls?.ca, cert: tls?.cert, key: tls?.key },
       service: self.name,
       id: `${self.name}-${createIdSource()(4)}`,
       address,
@@ -51,7 +51,7 @@ export async function startSelfRegistration(input: SelfRegistrationInput): Promi
 function tell(log: LogLines, service: string, event: LeaseEvent): void {
   const { type, ...fields } = event
   if (type === 'registered') log.info({ service, ...fields }, 'the gateway is registered')
-  if (type === 'lost') log.warn({ service, ...fields }, 'the agent forgot the gateway: registering again')
+  if (type === 'lost') log.warn({ service, ...fields }, 'the registry forgot the gateway: registering again')
   if (type === 'problem')
     log.warn({ service, ...fields }, 'the gateway cannot tell the registry that it lives')
   if (type === 'state' && event.to === 'gone')

@@ -7,17 +7,16 @@ import { type DiffOptions, diff } from './diff.ts'
 import { drain } from './drain.ts'
 import { explain } from './explain.ts'
 import { type HashOptions, hash } from './hash.ts'
+
+import { defineMonitor } from './monitor.ts'
 import { defineMonitorVerbs } from './monitor-verbs.ts'
+import { configOption } from './options.ts'
+
 import { type ReloadOptions, reload } from './reload.ts'
 import { type RollcheckOptions, rollcheck } from './rollcheck.ts'
 import { run } from './run.ts'
 import { schema } from './schema.ts'
 import { type ExitCode, packageVersion, processTerminal, type Terminal } from './terminal.ts'
-
-const configOption = () =>
-  new Option('-c, --config <path>', 'sluice.yaml, or the folder that holds it')
-    .env('SLUICE_CONFIG')
-    .default('sluice.yaml')
 
 function defineVerbs(program: Command, terminal: Terminal, done: (code: ExitCode) => void): void {
   program
@@ -232,6 +231,7 @@ export async function runProgram(argv: readonly string[], terminal = processTerm
   defineRollcheck(program, terminal, done)
   defineHash(program, terminal, done)
   defineCanary(program, terminal, done)
+  defineMonitor(program, terminal, done)
   defineMonitorVerbs(program, terminal, done)
   for (const verb of program.commands) {
     verb.exitOverride()

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { canaryShape } from './canaries.ts'
 import { canarySettings, checkReleaseStore } from './canary-store.ts'
 import { clientAuth } from './client-auth.ts'
+import { checkFleetStore, fleetSettings } from './fleet.ts'
 import { identityProvider } from './identity.ts'
 import { overload } from './overload.ts'
 import { defaults, service } from './policy.ts'
@@ -274,6 +275,7 @@ const staticShape = {
     .prefault({})
     .describe('Guards against a registry, or an operator, that errs.'),
   canary: canarySettings,
+  fleet: fleetSettings,
   snapshot: z
     .strictObject({
       path: z.string().describe('File with the last known instances, for a start without the registry.'),
@@ -331,7 +333,10 @@ const dynamicShape = {
 }
 
 /** sluice.yaml */
-export const mainFile = z.strictObject({ ...staticShape, ...dynamicShape }).superRefine(checkReleaseStore)
+export const mainFile = z
+  .strictObject({ ...staticShape, ...dynamicShape })
+  .superRefine(checkReleaseStore)
+  .superRefine(checkFleetStore)
 
 /** routes.d/*.yaml */
 export const routesFile = z.strictObject(sharedShape)

@@ -163,6 +163,8 @@ export interface HealthVerdict {
 
 export interface ServiceView {
   readonly name: string
+  /** False: only a registry knows it, no route or setting does, and no request goes there. */
+  readonly isInTable: boolean
   readonly source: ServiceState['source'] | 'static' | 'absent'
   readonly reason?: string
   /** Routes that send to it. */

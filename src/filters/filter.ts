@@ -113,6 +113,8 @@ export interface FilterReply {
   readonly code?: ErrorCode
   /** Shown to the client in the problem document; nothing internal. */
   readonly detail?: string
+  /** Why, for the operator: which rule, which limit. Never sent to the client; nothing that it sent stands in it. */
+  readonly reason?: string
   /** A list = several fields of this name. */
   readonly headers?: Readonly<Record<string, string | readonly string[]>>
   readonly body?: string | Buffer

@@ -258,6 +258,7 @@ function replaceAnswer(
 function refused(entry: ChainEntry, deps: ChainDeps, ctx: FilterContext, reply: FilterReply): FilterReply {
   if (reply.code === 'GW_FILTER_FAILED') return reply
   ctx.attributes.set('refusedBy', entry.name)
+  noteRefusal(entry, ctx, reply.reason ?? reply.detail)
   deps.onVerdict?.(entry.name, 'refused')
   return reply
 }
@@ -274,5 +275,11 @@ function failed(
   deps.log.warn(fields, isOpen ? 'filter failed, the request goes on' : 'filter failed, request refused')
   if (isOpen) return undefined
   ctx.attributes.set('filterError', entry.name)
+  noteRefusal(entry, ctx, 'the filter failed; the log says why')
   return failedReply()
+}
+
+/** For the record of the request. */
+function noteRefusal({ name, type }: ChainEntry, ctx: FilterContext, reason: string | undefined): void {
+  ctx.attributes.set('refusal', { filter: name, type, ...(reason === undefined ? {} : { reason }) })
 }

@@ -1,4 +1,4 @@
-import type { RouteAction, RouteSpec, TextMatch } from '../core/route.ts'
+import type { RouteAction, RouteSpec, ServicePolicy, TextMatch } from '../core/route.ts'
 import type { Instance, RegistryState } from '../core/types.ts'
 import type {
   GatewayState,
@@ -8,6 +8,7 @@ import type {
   ServiceView,
   TopologyView,
 } from '../core/views.ts'
+import { unroutedService } from '../routing/services.ts'
 import type { Service, Table } from '../routing/table.ts'
 import { canariesOf } from './canaries.ts'
 
@@ -46,6 +47,8 @@ export interface TopologyInput {
   readonly registries: readonly RegistryView[]
   /** As of now: checks and sources change without a new table. */
   readonly registry: RegistryState
+  /** Policy of services that only a registry knows; absent = they are left out. */
+  readonly unrouted?: ServicePolicy
   readonly problems: readonly string[]
   readonly state: GatewayState
   readonly version: string
@@ -135,45 +138,62 @@ function routesByService(table: Table): Map<string, string[]> {
   return names
 }
 
-/** The services of a table with all their instances, by name. */
+/** Those of the table, and if they are wanted those that only a registry knows; by name. */
+function servicesBy({
+  table,
+  registry,
+  unrouted,
+}: Pick<TopologyInput, 'table' | 'registry' | 'unrouted'>): Service[] {
+  const services = [...(table?.services.values() ?? [])]
+  if (unrouted !== undefined) {
+    const known = new Set(services.map(({ policy }) => policy.registryName))
+    for (const [name, state] of registry.services) {
+      if (!known.has(name) && table?.services.has(name) !== true)
+        services.push(unroutedService(name, state, unrouted))
+    }
+  }
+  return services.sort((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+/** Services with all their instances, by name. */
 export function viewServices({
   table,
   instances,
   services,
   registry,
+  unrouted,
   now,
-}: Pick<TopologyInput, 'table' | 'instances' | 'services' | 'registry' | 'now'>): ServiceView[] {
+}: Pick<TopologyInput, 'table' | 'instances' | 'services' | 'registry' | 'unrouted' | 'now'>): ServiceView[] {
   if (table === undefined) return []
   const live = new Map(instances.map((one) => [one.instance.key, one]))
   const loads = new Map(services.map((one) => [one.service, one]))
   const routes = routesByService(table)
-  return [...table.services.values()]
-    .sort((a, b) => (a.name < b.name ? -1 : 1))
-    .map((service) => {
-      const latest =
-        service.source === 'static' ? undefined : registry.services.get(service.policy.registryName)
-      const checked = new Map(latest?.instances.map((one) => [one.key, one]))
-      const list = service.instances.map((one) =>
-        instanceView(one, service, live.get(one.key), checked.get(one.key), now),
-      )
-      const load = loads.get(service.name)
-      const reason = latest === undefined ? service.reason : latest.reason
-      return {
-        name: service.name,
-        source: latest?.source ?? service.source,
-        ...(reason === undefined ? {} : { reason }),
-        routes: routes.get(service.name) ?? [],
-        balance: service.policy.balance.kind,
-        inFlight: load?.inFlight ?? 0,
-        retries: load?.retries ?? 0,
-        retryOverflows: load?.retryOverflows ?? 0,
-        isPanic: load?.isPanic ?? false,
-        ...(load?.breaker === undefined ? {} : { breaker: load.breaker }),
-        breakerRefusals: load?.breakerRefusals ?? 0,
-        available: list.filter(({ use }) => use === 'rotation').length,
-        instances: list,
-      }
-    })
+  return servicesBy({ table, registry, ...(unrouted === undefined ? {} : { unrouted }) }).map((service) => {
+    const latest =
+      service.source === 'static' ? undefined : registry.services.get(service.policy.registryName)
+    const checked = new Map(latest?.instances.map((one) => [one.key, one]))
+    const list = service.instances.map((one) =>
+      instanceView(one, service, live.get(one.key), checked.get(one.key), now),
+    )
+    const load = loads.get(service.name)
+    const reason = latest === undefined ? service.reason : latest.reason
+    return {
+      name: service.name,
+      isInTable: table.services.has(service.name),
+      source: latest?.source ?? service.source,
+      ...(reason === undefined ? {} : { reason }),
+      routes: routes.get(service.name) ?? [],
+      balance: service.policy.balance.kind,
+      inFlight: load?.inFlight ?? 0,
+      retries: load?.retries ?? 0,
+      retryOverflows: load?.retryOverflows ?? 0,
+      isPanic: load?.isPanic ?? false,
+      ...(load?.breaker === undefined ? {} : { breaker: load.breaker }),
+      breakerRefusals: load?.breakerRefusals ?? 0,
+      available: list.filter(({ use }) => use === 'rotation').length,
+      instances: list,
+    }
+  })
 }
 
 /** Everything at one moment: registries, services, instances, what is wrong. Pure. */

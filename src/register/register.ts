@@ -196,7 +196,7 @@ export class Registration extends EventEmitter<RegistrationEvents> {
         this.emit('registered', { id: event.id, agent: event.agent })
         break
       case 'lost':
-        this.#log?.warn(`the agent does not know ${name} any more: registering again`)
+        this.#log?.warn(`the registry does not know ${name} any more: registering again`)
         this.emit('lost', { reason: event.reason })
         break
       case 'problem':
@@ -247,6 +247,6 @@ export class Registration extends EventEmitter<RegistrationEvents> {
   #crashed(): void {
     const isHandled = process.listenerCount('uncaughtException') > 0
     if (this.#settings === undefined || isHandled) return
-    sayGoodbye(this.#settings.agent, this.#settings.id)
+    sayGoodbye(this.#settings)
   }
 }

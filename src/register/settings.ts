@@ -49,9 +49,12 @@ export interface RegistrarOptions extends InstanceOptions {
   readonly deregisterAfter?: string | number | undefined
 }
 
+/** Which registry, and how it is reached. */
+export type RegistryTarget = { readonly type: 'consul' } & AgentOptions
+
 /** Checked and complete. Times in ms. */
 export interface Settings {
-  readonly agent: AgentOptions
+  readonly registry: RegistryTarget
   readonly service: string
   readonly id: string
   readonly address: string
@@ -153,7 +156,7 @@ export function resolveSettings(
   }
   const host = hostname().slice(0, 63)
   return {
-    agent: agentOptions(options, env),
+    registry: { type: 'consul', ...agentOptions(options, env) },
     service,
     id: options.id ?? `${service}-${host}-${place.port}-${randomBytes(4).toString('hex')}`,
     address: place.address,

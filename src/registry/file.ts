@@ -7,6 +7,7 @@ import { z } from 'zod'
 import { type Clock, sleep } from '../core/duration.ts'
 import { errorText, GatewayError } from '../core/errors.ts'
 import type { Instance, ProviderStatus, Scheme, ServiceInstances } from '../core/types.ts'
+import { keepSame } from './keep-same.ts'
 import type { RegistryProvider, RegistrySink } from './provider.ts'
 
 /** Changes are also looked for this often: not every file system tells. ms. */
@@ -201,17 +202,4 @@ async function watchFolder(path: string, onEvent: () => void): Promise<FSWatcher
   } catch {
     return undefined
   }
-}
-
-function keepSame(
-  known: ReadonlyMap<string, ServiceInstances>,
-  services: ReadonlyMap<string, Instance[]>,
-): Map<string, ServiceInstances> {
-  const next = new Map<string, ServiceInstances>()
-  for (const [service, instances] of services) {
-    const old = known.get(service)
-    const isSame = old !== undefined && JSON.stringify(old.instances) === JSON.stringify(instances)
-    next.set(service, isSame ? old : { name: service, instances })
-  }
-  return next
 }

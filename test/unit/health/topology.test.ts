@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { RegistryState } from '../../../src/core/types.ts'
+import type { RegistryState, ServiceState } from '../../../src/core/types.ts'
 import { viewRoute, viewServices } from '../../../src/health/topology.ts'
 import { anInstance, aRouted, aService, aTable } from '../../support/exchange.ts'
 
@@ -12,6 +12,26 @@ const live = (id: string, own: object = {}) => ({
   requests: 0,
   pool: { connected: 0, free: 0, queued: 0 },
   ...own,
+})
+
+test('shows what only a registry knows apart from what is in the table, if that is wanted', () => {
+  const service = aService([anInstance('good', 1)])
+  const other = { source: 'live', instances: [anInstance('lonely', 2)] } as unknown as ServiceState
+  const input = {
+    table: aTable(service),
+    instances: [],
+    services: [],
+    registry: { services: new Map([['other', other]]), problems: [] },
+    now: 1000,
+  }
+  expect(viewServices(input).map(({ name }) => name)).toEqual(['shop'])
+  const all = viewServices({ ...input, unrouted: service.policy })
+  expect(
+    all.map(({ name, isInTable, instances }) => [name, isInTable, instances.map(({ id }) => id)]),
+  ).toEqual([
+    ['other', false, ['lonely']],
+    ['shop', true, ['good']],
+  ])
 })
 
 test('says of each instance what the gateway makes of it and why', () => {

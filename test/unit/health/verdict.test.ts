@@ -1,37 +1,14 @@
 import { expect, test } from 'vitest'
 import type { InstanceView, RegistryView, ServiceView } from '../../../src/core/views.ts'
 import { judgeHealth } from '../../../src/health/verdict.ts'
+import { anInstanceView, aServiceView } from '../../support/views.ts'
 
-const INSTANCE: InstanceView = {
+const INSTANCE = anInstanceView('shop-1', {
   key: 'consul/dc1/n1/shop-1',
-  id: 'shop-1',
   address: '10.0.0.7:8080',
-  scheme: 'http',
-  state: 'passing',
-  use: 'rotation',
-  weight: 1,
   node: 'n1',
-  tags: [],
-  checks: [],
-  inFlight: 0,
-  requests: 0,
-  failures: 0,
-  ejectedForMs: 0,
-  sockets: { connected: 0, free: 0, queued: 0 },
-}
-const SERVICE: ServiceView = {
-  name: 'shop',
-  source: 'live',
-  routes: [],
-  balance: 'least-request',
-  inFlight: 0,
-  retries: 0,
-  retryOverflows: 0,
-  isPanic: false,
-  breakerRefusals: 0,
-  available: 1,
-  instances: [INSTANCE],
-}
+})
+const SERVICE = aServiceView('shop', [INSTANCE])
 const registries = (state: RegistryView['status']['state']): RegistryView[] => [
   { name: 'consul', type: 'consul', status: { state } },
 ]

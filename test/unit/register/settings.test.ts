@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { agentUrl } from '../../../src/register/agent.ts'
 import { parseCommand } from '../../../src/register/command.ts'
-import { isUnknown, leftovers } from '../../../src/register/lease.ts'
+import { isUnknown, leftovers } from '../../../src/register/consul-registrar.ts'
 import { findAddress } from '../../../src/register/place.ts'
 import {
   agentOptions,
