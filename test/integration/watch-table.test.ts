@@ -65,7 +65,7 @@ function aWatch(admin: string, refreshMs: number, hasScreen = true) {
   }
   const ended = new AbortController()
   const table = (answers: MonitorAnswers) =>
-    servicesTable(answers, { name: nameMatch(undefined), problems: false })
+    servicesTable(answers, { name: nameMatch(undefined), problems: false, routed: false })
   const watched = {
     verb: 'services',
     target: { admin },

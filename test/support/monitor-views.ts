@@ -35,6 +35,7 @@ export function aServiceView(
 ): ServiceView {
   return {
     name: 'shop',
+    isInTable: true,
     source: 'live',
     routes: ['shop'],
     balance: 'round-robin',
