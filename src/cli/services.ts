@@ -53,7 +53,10 @@ function versionsText({ instances }: ServiceView): string {
   for (const { version = '-' } of instances) counts.set(version, (counts.get(version) ?? 0) + 1)
   const [only, ...others] = counts.keys()
   if (others.length === 0) return only === undefined || only === '-' ? '' : only
-  return [...counts].map(([version, count]) => `${version} ×${count}`).join(', ')
+  return [...counts]
+    .sort(([a], [b]) => a.localeCompare(b, 'en', { numeric: true }))
+    .map(([version, count]) => `${version} ×${count}`)
+    .join(', ')
 }
 
 const COLUMNS: readonly Column<ServiceRow>[] = [

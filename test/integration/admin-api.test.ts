@@ -128,6 +128,11 @@ test('events go on after an id, begin anew after one of another process, and end
     return [...text.matchAll(/^id: (.+)\nevent: /gm)].map(([, id = '']) => id)
   }
   const all = await read()
+  // The place in the row is told before the first event.
+  const last = await fetch(`${gateway.adminUrl}/api/events?follow=false`, {
+    headers: { 'last-event-id': all.at(-1) ?? '' },
+  })
+  expect(await last.text()).toBe(`retry: 2000\nid: ${all.at(-1)}\n\n`)
   expect(all.length).toBeGreaterThan(1)
   const [epoch] = (all[0] ?? '').split('-')
   expect(all).toEqual(all.map((_, i) => `${epoch}-${i + 1}`))

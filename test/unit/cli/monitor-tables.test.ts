@@ -26,7 +26,7 @@ const DEAD = anInstanceView(2, {
 })
 
 test('a healthy service in a line, with traffic when the gateway measures it', () => {
-  const answers = someAnswers([aServiceView([anInstanceView(1), anInstanceView(3, { version: '2.0.0' })])])
+  const answers = someAnswers([aServiceView([anInstanceView(3, { version: '2.0.0' }), anInstanceView(1)])])
   expect(plain(bodyLines(services(answers)))).toEqual([
     'SERVICE  HEALTH   IN ROTATION  VERSIONS            SOURCE       IN FLIGHT',
     'shop     healthy          2/2  1.0.0 ×1, 2.0.0 ×1  consul live          3',
