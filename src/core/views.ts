@@ -55,13 +55,7 @@ export interface ReleaseView {
   readonly reason: string
   /** Requests of both sides in this step, over all gateways. */
   readonly counts: ReleaseCounts
-  readonly checks: readonly {
-    readonly name: string
-    /** 1 = the alarm. */
-    readonly suspicion: number
-    /** Bad values in a row. */
-    readonly failures: number
-  }[]
+  readonly checks: readonly ReleaseCheckView[]
   /** The oldest first. */
   readonly history: readonly {
     readonly at: number
@@ -72,6 +66,18 @@ export interface ReleaseView {
     /** In the step that ended. */
     readonly counts: ReleaseCounts
   }[]
+}
+
+/** One check of a guard, in the current step. */
+export interface ReleaseCheckView {
+  /** As in the file; `contract` for the contracts of its routes. */
+  readonly name: string
+  /** 1 = the alarm. */
+  readonly suspicion: number
+  /** Bad values in a row; of `contract`: breaches. */
+  readonly failures: number
+  /** Of `contract`: what is broken, in words. */
+  readonly breaches?: readonly string[]
 }
 
 export interface ReleaseCounts {

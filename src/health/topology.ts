@@ -208,7 +208,8 @@ export function viewTopology(input: TopologyInput): TopologyView {
   }
 }
 
-function servicesOf(action: RouteAction): readonly string[] {
+/** Names of the services that it may send to. */
+export function servicesOf(action: RouteAction): readonly string[] {
   return action.kind === 'proxy' ? action.targets.map(({ service }) => service) : []
 }
 

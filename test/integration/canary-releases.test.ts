@@ -33,6 +33,7 @@ const RAMP: Ramp = {
     minRequests: 50,
     failures: 1,
     onFail: 'rollback',
+    contract: 'hold',
   },
 }
 
@@ -96,6 +97,7 @@ async function aGateway(
     store,
     tally,
     values: () => ({}),
+    breaches: () => [],
     onChanges: () => {},
     onDecision: (state) => void decisions.push(state),
     clock: { now: () => now, monotonic: () => performance.now() },

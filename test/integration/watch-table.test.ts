@@ -8,7 +8,7 @@ import { servicesTable } from '../../src/cli/services.ts'
 import type { Terminal } from '../../src/cli/terminal.ts'
 import { watchTable } from '../../src/cli/watch-table.ts'
 import { useCleanups } from '../support/cleanup.ts'
-import { anInstanceView, aServiceView, someAnswers } from '../support/monitor-views.ts'
+import { aShopInstance, aShopService, someAnswers } from '../support/monitor-views.ts'
 import { waitFor } from '../support/wait.ts'
 
 const { later } = useCleanups()
@@ -26,9 +26,9 @@ async function anAdmin() {
     if (request.url !== '/api/topology') return void response.writeHead(404).end('{}')
     state.asked++
     const instances = [1, 2].map((n) =>
-      anInstanceView(n, n > state.available ? { state: 'critical', use: 'out' } : {}),
+      aShopInstance(n, n > state.available ? { state: 'critical', use: 'out' } : {}),
     )
-    return void response.end(JSON.stringify(someAnswers([aServiceView(instances)]).topology))
+    return void response.end(JSON.stringify(someAnswers([aShopService(instances)]).topology))
   }).listen(0, '127.0.0.1')
   await new Promise((resolve) => server.once('listening', resolve))
   later(() => {

@@ -6,7 +6,7 @@ import { bodyLines, exitCodeOf, gatewayNotes, headLine } from '../../../src/cli/
 import { servicesTable } from '../../../src/cli/services.ts'
 import { type Line, lineText } from '../../../src/cli/styled.ts'
 import type { InstanceView } from '../../../src/core/views.ts'
-import { anInstanceView, aServiceView, NOON, someAnswers } from '../../support/monitor-views.ts'
+import { aShopInstance, aShopService, NOON, someAnswers } from '../../support/monitor-views.ts'
 
 const plain = (lines: readonly Line[]) => lines.map((line) => lineText(line, false))
 const ANY = nameMatch(undefined)
@@ -15,7 +15,7 @@ const services = (answers: MonitorAnswers, pattern?: string, problems = false) =
 const instances = (answers: MonitorAnswers, own: Partial<InstancesWanted> = {}) =>
   instancesTable(answers, { service: ANY, node: ANY, version: ANY, problems: false, ...own }, NOON)
 
-const DEAD = anInstanceView(2, {
+const DEAD = aShopInstance(2, {
   state: 'critical',
   use: 'out',
   reason: 'the registry says critical',
@@ -26,7 +26,7 @@ const DEAD = anInstanceView(2, {
 })
 
 test('a healthy service in a line, with traffic when the gateway measures it', () => {
-  const answers = someAnswers([aServiceView([anInstanceView(3, { version: '2.0.0' }), anInstanceView(1)])])
+  const answers = someAnswers([aShopService([aShopInstance(3, { version: '2.0.0' }), aShopInstance(1)])])
   expect(plain(bodyLines(services(answers)))).toEqual([
     'SERVICE  HEALTH   IN ROTATION  VERSIONS            SOURCE       IN FLIGHT',
     'shop     healthy          2/2  1.0.0 ×1, 2.0.0 ×1  consul live          3',
@@ -37,21 +37,21 @@ test('a healthy service in a line, with traffic when the gateway measures it', (
 })
 
 test('one dead instance makes a service degraded, all of them unhealthy; both are exit 1', () => {
-  const some = services(someAnswers([aServiceView([anInstanceView(1), DEAD])]))
+  const some = services(someAnswers([aShopService([aShopInstance(1), DEAD])]))
   expect(plain(bodyLines(some))[1]).toMatch(
     /^shop +degraded +1\/2 .* 1 of 2 unhealthy: 10\.0\.0\.2:8080 http: dial tcp 10\.0\.0\.2:8080: connection refused$/,
   )
-  const none = services(someAnswers([aServiceView([DEAD])]))
+  const none = services(someAnswers([aShopService([DEAD])]))
   expect(plain(bodyLines(none))[1]).toMatch(/unhealthy +0\/1 .* none of 1 instances is in rotation; 1 of 1/)
   expect([exitCodeOf(some, false), exitCodeOf(none, false)]).toEqual([1, 1])
 })
 
 test('what is not known is not unhealthy: exit 0, with --strict 1', () => {
-  const held = anInstanceView(2, { use: 'reserve', reason: 'held: the answer was empty' })
+  const held = aShopInstance(2, { use: 'reserve', reason: 'held: the answer was empty' })
   const cases = [
-    [aServiceView([DEAD], { source: 'stale', reason: 'consul does not answer' }), 'stale: consul does not'],
-    [aServiceView([], { source: 'absent' }), 'no registry has it'],
-    [aServiceView([anInstanceView(1), held]), '1 of 2: 10.0.0.2:8080 held: the answer was empty'],
+    [aShopService([DEAD], { source: 'stale', reason: 'consul does not answer' }), 'stale: consul does not'],
+    [aShopService([], { source: 'absent' }), 'no registry has it'],
+    [aShopService([aShopInstance(1), held]), '1 of 2: 10.0.0.2:8080 held: the answer was empty'],
   ] as const
   for (const [service, text] of cases) {
     const table = services(someAnswers([service]))
@@ -61,7 +61,7 @@ test('what is not known is not unhealthy: exit 0, with --strict 1', () => {
     expect([exitCodeOf(table, false), exitCodeOf(table, true)]).toEqual([0, 1])
   }
   const silent = someAnswers(
-    [aServiceView([anInstanceView(1)])],
+    [aShopService([aShopInstance(1)])],
     {},
     { state: 'stale', lastSuccess: NOON - 40_000 },
   )
@@ -75,9 +75,9 @@ test('what is not known is not unhealthy: exit 0, with --strict 1', () => {
 test('panic and an open breaker are problems, a release is none', () => {
   const table = services(
     someAnswers([
-      aServiceView([anInstanceView(1)], { name: 'a', isPanic: true }),
-      aServiceView([anInstanceView(1)], { name: 'b', breaker: 'open', breakerRefusals: 5 }),
-      aServiceView([anInstanceView(1), anInstanceView(2, { state: 'draining', use: 'out' })], { name: 'c' }),
+      aShopService([aShopInstance(1)], { name: 'a', isPanic: true }),
+      aShopService([aShopInstance(1)], { name: 'b', breaker: 'open', breakerRefusals: 5 }),
+      aShopService([aShopInstance(1), aShopInstance(2, { state: 'draining', use: 'out' })], { name: 'c' }),
     ]),
   )
   const [, a, b, c] = plain(bodyLines(table))
@@ -91,8 +91,8 @@ test('panic and an open breaker are problems, a release is none', () => {
 
 test('a service that no route names is told from the others, and can be left out', () => {
   const answers = someAnswers([
-    aServiceView([], { name: 'a' }),
-    aServiceView([], { name: 'b', isInTable: false }),
+    aShopService([], { name: 'a' }),
+    aShopService([], { name: 'b', isInTable: false }),
   ])
   expect(plain(bodyLines(services(answers)))[2]).toMatch(/no route names it$/)
   const routed = servicesTable(answers, { name: ANY, problems: false, routed: true })
@@ -100,7 +100,7 @@ test('a service that no route names is told from the others, and can be left out
 })
 
 test('an instance that flaps is a problem', () => {
-  const answers = someAnswers([aServiceView([{ ...anInstanceView(1), flapping: true } as InstanceView])])
+  const answers = someAnswers([aShopService([{ ...aShopInstance(1), flapping: true } as InstanceView])])
   expect(plain(bodyLines(services(answers)))[1]).toMatch(
     /^shop +degraded .* 1 of 1 flapping: 10\.0\.0\.1:8080$/,
   )
@@ -108,7 +108,7 @@ test('an instance that flaps is a problem', () => {
 })
 
 test('names may have stars and commas; a name that is not there is exit 1, nothing of a state is not', () => {
-  const answers = someAnswers(['cart', 'catalog', 'shop'].map((name) => aServiceView([], { name })))
+  const answers = someAnswers(['cart', 'catalog', 'shop'].map((name) => aShopService([], { name })))
   const names = (pattern: string) => services(answers, pattern).rows.map(({ service }) => service.name)
   expect(['ca*', '*t*', 'shop,cart', 'c*a*g', 'cat', '*'].map(names)).toEqual([
     ['cart', 'catalog'],
@@ -125,13 +125,13 @@ test('names may have stars and commas; a name that is not there is exit 1, nothi
 })
 
 test('instances with state, use, age, load and checks in one line', () => {
-  const ejected = anInstanceView(1, {
+  const ejected = aShopInstance(1, {
     use: 'ejected',
     reason: '3 failed connects; back in 4 s',
     zone: 'eu-1',
   })
   const traffic = { instances: { [DEAD.key]: { rps: 0.25, errorRatio: 1, p99: null } } }
-  const table = instances(someAnswers([aServiceView([ejected, DEAD])], { traffic }))
+  const table = instances(someAnswers([aShopService([ejected, DEAD])], { traffic }))
   expect(plain(bodyLines(table))).toEqual([
     'ADDRESS        HEALTH     ID      VERSION  ZONE  NODE  STATE     USE      SINCE  IN FLIGHT  REQUESTS  RPS  ERRORS  REASON                                            CHECKS',
     '10.0.0.1:8080  unhealthy  shop-1  1.0.0    eu-1  n1    passing   ejected     1m          1        10               3 failed connects; back in 4 s',
@@ -141,7 +141,7 @@ test('instances with state, use, age, load and checks in one line', () => {
 
 test('instances are chosen by state, use, node and version', () => {
   const answers = someAnswers([
-    aServiceView([anInstanceView(1), DEAD, anInstanceView(3, { version: '2.1.0' })]),
+    aShopService([aShopInstance(1), DEAD, aShopInstance(3, { version: '2.1.0' })]),
   ])
   const ids = (own: Partial<InstancesWanted>) => instances(answers, own).rows.map(({ one }) => one.id)
   expect(ids({ states: ['critical'] })).toEqual(['shop-2'])
@@ -152,7 +152,7 @@ test('instances are chosen by state, use, node and version', () => {
 })
 
 test('what other gateways see stands beside; an ejection there is a problem', () => {
-  const one = anInstanceView(1)
+  const one = aShopInstance(1)
   const gateway = (id: string, own = {}) => ({
     id,
     name: `gw-${id}`,
@@ -181,7 +181,7 @@ test('what other gateways see stands beside; an ejection there is a problem', ()
     },
   })
   const of = (use: 'rotation' | 'ejected', own = one) =>
-    someAnswers([aServiceView([own])], { fleet: fleet(use) })
+    someAnswers([aShopService([own])], { fleet: fleet(use) })
   expect(plain(bodyLines(instances(of('rotation'))))[1]).toMatch(/ 2\/2$/)
   const table = instances(of('ejected'))
   expect(plain(bodyLines(table))[1]).toMatch(/ 1\/2 gw-b ejected +gateway gw-b has ejected it: 5 resets$/)
@@ -192,8 +192,8 @@ test('what other gateways see stands beside; an ejection there is a problem', ()
 })
 
 test('on a small screen the bad ones are seen, and how many are not', () => {
-  const many = Array.from({ length: 9 }, (_, i) => aServiceView([anInstanceView(1)], { name: `s${i}` }))
-  const table = services(someAnswers([...many, aServiceView([DEAD], { name: 'zoo' })]))
+  const many = Array.from({ length: 9 }, (_, i) => aShopService([aShopInstance(1)], { name: `s${i}` }))
+  const table = services(someAnswers([...many, aShopService([DEAD], { name: 'zoo' })]))
   const lines = plain(bodyLines(table, { width: 40, height: 5 }))
   expect(lines.map((line) => line.slice(0, 16))).toEqual([
     'SERVICE  HEALTH ',
