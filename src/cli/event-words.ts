@@ -30,20 +30,20 @@ const STATE_STYLE: Readonly<Record<string, Style>> = {
   draining: 'cyan',
 }
 
-function instanceWords({ kind, service, id, address, version, from, to }: Facts): Words {
+function instanceWords({ kind, service, id, address, version, from, to, reason }: Facts): Words {
   const who = `${word(service)} ${word(address)} (${[id, version].filter(Boolean).map(word).join(', ')})`
   const style = STATE_STYLE[word(to)]
   switch (kind) {
     case 'appeared':
-      return { text: `${who} appeared, ${word(to)}`, style }
+      return { text: `${who} appeared, ${word(to)}${because(reason)}`, style }
     case 'changed':
-      return { text: `${who} ${word(from)} → ${word(to)}`, style }
+      return { text: `${who} ${word(from)} → ${word(to)}${because(reason)}`, style }
     case 'idle':
       return { text: `${who} finished its last request`, style: 'dim' }
     case 'closed':
       return { text: `${who} has no connection any more`, style: 'dim' }
     case 'left':
-      return { text: `${who} is gone`, style: 'yellow' }
+      return { text: `${who} is gone${because(reason)}`, style: 'yellow' }
     default:
       return { text: `${who} ${word(kind)}` }
   }
@@ -82,10 +82,15 @@ function overloadWords({ state, level, reason }: Facts): Words {
   return { text: `level ${word(level)}${because(reason)}`, style: 'red' }
 }
 
-function alertWords({ state, severity, rule, service, instance, summary }: Facts): Words {
-  const who = [service, instance].filter(Boolean).map(word).join(' ')
+function alertWords({ state, severity, rule, summary }: Facts): Words {
   const style = state === 'resolved' ? 'green' : severity === 'warning' ? 'yellow' : 'red'
-  return { text: `${word(state)} ${word(severity)} ${word(rule)} ${who}${because(summary)}`, style }
+  return { text: `${word(state)} ${word(severity)} ${word(rule)}${because(summary)}`, style }
+}
+
+function flappingWords({ state, service, address, changes }: Facts): Words {
+  const who = `${word(service)} ${word(address)}`
+  if (state === 'end') return { text: `${who} no longer flaps`, style: 'green' }
+  return { text: `${who} flaps: ${word(changes)} changes`, style: 'red' }
 }
 
 /** Of a type that we know nothing about: what reads like a sentence first, then the rest. */
@@ -127,6 +132,7 @@ const WORDS: Readonly<Record<string, (data: Facts) => Words>> = {
   contract: contractWords,
   canary: canaryWords,
   alert: alertWords,
+  flapping: flappingWords,
 }
 
 function pad(value: number): string {

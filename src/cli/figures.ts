@@ -1,6 +1,9 @@
 import { GatewayError } from '../core/errors.ts'
-import type { Load } from './monitor-answers.ts'
+import type { Latency, Rate } from '../core/traffic-view.ts'
 import type { Column } from './text-table.ts'
+
+/** Of the last seconds. */
+export type Load = Rate & Pick<Latency, 'p99'>
 
 const UNITS = [
   [86_400_000, 'd'],

@@ -39,7 +39,7 @@ const LEVEL_OF = { unhealthy: 'bad', unknown: 'unknown', healthy: 'note' } as co
 
 /** One instance: what this gateway makes of it, what others do. */
 export function judgeInstance(
-  one: InstanceView,
+  one: InstanceView & { readonly flapping?: true },
   service: ServiceView,
   registries: readonly RegistryView[],
   fleet?: FleetAnswer,
@@ -50,11 +50,12 @@ export function judgeInstance(
     verdict !== 'healthy' || one.use !== 'rotation'
       ? [{ level: LEVEL_OF[verdict], text: verdict === 'healthy' ? (one.reason ?? reason) : reason }]
       : []
-  const elsewhere = othersOf(one.key, fleet).filter(({ use }) => use === 'ejected')
+  const elsewhere = othersOf(one, fleet).filter(({ use }) => use === 'ejected')
   return {
     verdict,
     findings: [
       ...own,
+      ...(one.flapping === true ? [{ level: 'bad' as const, text: 'flaps' }] : []),
       ...elsewhere.map(({ name, reason: why = 'ejected' }) => ({
         level: 'bad' as const,
         text: `gateway ${name} has ejected it: ${why}`,
@@ -63,15 +64,28 @@ export function judgeInstance(
   }
 }
 
-/** What other gateways that are still heard of make of an instance. */
-export function othersOf(key: string, fleet: FleetAnswer | undefined) {
-  const gateways = new Map(fleet?.gateways?.map((one) => [one.id, one]))
-  return (fleet?.instances?.[key] ?? []).flatMap((sight) => {
-    const gateway = gateways.get(sight.gateway)
-    return gateway?.isSelf === true || gateway?.isStale === true
-      ? []
-      : [{ ...sight, name: gateway?.name ?? sight.gateway }]
-  })
+/** What another gateway makes of an instance. */
+export interface OtherSight {
+  /** Of the gateway. */
+  readonly name: string
+  readonly use: InstanceView['use']
+  readonly reason?: string
+}
+
+/**
+ * What other gateways that are still heard of make of an instance. One that says nothing of it has it as the registry does:
+ * gateways only tell what the registry does not.
+ */
+export function othersOf({ key, use }: InstanceView, fleet: FleetAnswer | undefined): readonly OtherSight[] {
+  const sights = new Map(fleet?.instances[key]?.map((one) => [one.gateway, one]))
+  const silent = use === 'ejected' ? 'rotation' : use
+  return (fleet?.gateways ?? [])
+    .filter(({ role, isSelf, isStale }) => role === 'gateway' && !isSelf && !isStale)
+    .flatMap(({ id, name, isCut }): OtherSight[] => {
+      const sight = sights.get(id)
+      if (sight !== undefined) return [{ ...sight, name }]
+      return isCut ? [] : [{ name, use: silent }]
+    })
 }
 
 /** `1 of 3 unhealthy: …`, with the words of the first. `isBlind`: that all are unknown is said already. */
@@ -95,6 +109,11 @@ function instanceFindings(
     const count = all.filter(({ one, verdict }) => one.state === state && verdict === 'healthy').length
     return count === 0 ? [] : [{ level: 'note', text: `${count} ${of} ${state}` }]
   })
+  const flapping = all.filter(({ one }) => (one as { readonly flapping?: true }).flapping === true)
+  const [flaps] = flapping
+  if (flaps !== undefined) {
+    states.push({ level: 'bad', text: `${flapping.length} ${of} flapping: ${flaps.one.address}` })
+  }
   return [...said('unhealthy'), ...(isBlind ? [] : said('unknown')), ...states]
 }
 
@@ -141,6 +160,7 @@ export function judgeService(
       ? [{ level: 'bad' as const, text: 'panic: too few are in rotation, ejections are ignored' }]
       : []),
     ...breakerFinding(service),
+    ...(service.isInTable ? [] : [{ level: 'note' as const, text: 'no route names it' }]),
     ...instanceFindings(service, registries, blind.length > 0),
   ]
   return { verdict, findings: LEVELS.flatMap((level) => findings.filter((one) => one.level === level)) }

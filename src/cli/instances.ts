@@ -1,8 +1,8 @@
 import type { InstanceState } from '../core/types.ts'
 import type { HealthVerdict, InstanceView, ServiceView } from '../core/views.ts'
-import { ageText, isFound, loadColumns, type NameMatch } from './figures.ts'
+import { ageText, isFound, type Load, loadColumns, type NameMatch } from './figures.ts'
 import { type Finding, isProblem, judgeInstance, LEVEL_STYLE, othersOf, worst } from './findings.ts'
-import type { Load, MonitorAnswers } from './monitor-answers.ts'
+import type { MonitorAnswers } from './monitor-answers.ts'
 import type { MonitorTable } from './monitor-table.ts'
 import type { Style } from './styled.ts'
 import type { Column } from './text-table.ts'
@@ -118,7 +118,7 @@ const COLUMNS: readonly Column<InstanceRow>[] = [
 
 function rowOf(one: InstanceView, service: ServiceView, answers: MonitorAnswers, now: number): InstanceRow {
   const { verdict, findings } = judgeInstance(one, service, answers.topology.registries, answers.fleet)
-  const others = answers.fleet === undefined ? undefined : othersOf(one.key, answers.fleet)
+  const others = answers.fleet === undefined ? undefined : othersOf(one, answers.fleet)
   const load = answers.traffic?.instances?.[one.key]
   return {
     service: service.name,

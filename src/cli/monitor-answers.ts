@@ -1,16 +1,8 @@
 import { errorText, GatewayError } from '../core/errors.ts'
-import type { InstanceView, TopologyView } from '../core/views.ts'
+import type { FleetGateway, FleetView } from '../core/fleet-view.ts'
+import type { TopologyView } from '../core/views.ts'
 import { type AdminAddress, callAdmin } from './admin-call.ts'
-
-/** Of the last seconds; absent = nothing was measured. */
-export interface Load {
-  /** Requests a second. */
-  readonly rps?: number
-  /** 0 to 1: 5xx and failures. */
-  readonly errorRatio?: number
-  /** ms; null = no request. */
-  readonly p99?: number | null
-}
+import type { Load } from './figures.ts'
 
 /** The part of `GET /api/traffic` that is shown. */
 export interface TrafficAnswer {
@@ -19,25 +11,9 @@ export interface TrafficAnswer {
   readonly instances?: Readonly<Record<string, Load>>
 }
 
-/** What one gateway makes of an instance. */
-export interface FleetSight {
-  /** Id of the gateway. */
-  readonly gateway: string
-  readonly use: InstanceView['use']
-  readonly reason?: string
-}
-
 /** The part of `GET /api/fleet` that is shown. */
-export interface FleetAnswer {
-  readonly gateways?: readonly {
-    readonly id: string
-    readonly name: string
-    readonly isSelf: boolean
-    /** It has not been heard of for a while. */
-    readonly isStale: boolean
-  }[]
-  /** By key. */
-  readonly instances?: Readonly<Record<string, readonly FleetSight[]>>
+export interface FleetAnswer extends Pick<FleetView, 'instances' | 'problem'> {
+  readonly gateways: readonly Pick<FleetGateway, 'id' | 'name' | 'role' | 'isSelf' | 'isStale' | 'isCut'>[]
 }
 
 /** What a gateway knows at one moment. */

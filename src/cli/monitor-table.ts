@@ -60,8 +60,9 @@ export function gatewayNotes({ topology, failures, fleet }: MonitorAnswers, now:
   for (const one of registries) {
     if (one.status.state !== 'live') said.push({ text: registryText(one, now), style: 'magenta' })
   }
-  const stale = fleet?.gateways?.filter(({ isStale }) => isStale).map(({ name }) => name) ?? []
+  const stale = fleet?.gateways.filter(({ isStale }) => isStale).map(({ name }) => name) ?? []
   if (stale.length > 0) said.push({ text: `not heard of: gateway ${stale.join(', ')}`, style: 'magenta' })
+  if (fleet?.problem !== undefined) said.push({ text: `other gateways: ${fleet.problem}`, style: 'magenta' })
   for (const text of problems.slice(0, MAX_PROBLEMS)) said.push({ text, style: 'yellow' })
   if (problems.length > MAX_PROBLEMS) {
     said.push({ text: `${problems.length - MAX_PROBLEMS} more problems of records`, style: 'yellow' })

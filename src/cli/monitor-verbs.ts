@@ -19,6 +19,10 @@ interface LookOptions extends AdminAddress {
   readonly json?: true
 }
 
+interface ServicesOptions extends LookOptions {
+  readonly routed?: true
+}
+
 interface InstancesOptions extends LookOptions {
   readonly state?: string
   readonly node?: string
@@ -114,11 +118,16 @@ export function defineMonitorVerbs(program: Command, terminal: Terminal, done: D
     .argument('[pattern]', 'name; * stands for anything, several with commas')
     .option('-w, --watch', 'stay and show what changes; Ctrl-C ends it')
     .option('--problems', 'only those that are not well, or not known to be')
+    .option('--routed', 'not those that only a registry knows')
     .option('--strict', 'what is unknown is a finding, too (exit 1)')
     .option('--json', 'print it as JSON; with --watch a line each time')
     .addHelpText('after', COLUMNS_TEXT + EXITS)
-    .action(async (pattern: string | undefined, options: LookOptions) => {
-      const wanted = { name: nameMatch(pattern), problems: options.problems === true }
+    .action(async (pattern: string | undefined, options: ServicesOptions) => {
+      const wanted = {
+        name: nameMatch(pattern),
+        problems: options.problems === true,
+        routed: options.routed === true,
+      }
       done(await look('services', options, terminal, (answers) => servicesTable(answers, wanted)))
     })
 

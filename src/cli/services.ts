@@ -1,5 +1,5 @@
 import type { ServiceView } from '../core/views.ts'
-import { isFound, loadColumns, type NameMatch } from './figures.ts'
+import { isFound, type Load, loadColumns, type NameMatch } from './figures.ts'
 import {
   type Finding,
   findingsText,
@@ -9,7 +9,7 @@ import {
   registriesOf,
   worst,
 } from './findings.ts'
-import type { Load, MonitorAnswers } from './monitor-answers.ts'
+import type { MonitorAnswers } from './monitor-answers.ts'
 import type { MonitorTable } from './monitor-table.ts'
 import type { Style } from './styled.ts'
 import type { Column } from './text-table.ts'
@@ -29,6 +29,8 @@ export interface ServicesWanted {
   readonly name: NameMatch
   /** Only those with something bad or not known. */
   readonly problems: boolean
+  /** Only those that requests can go to. */
+  readonly routed: boolean
 }
 
 const HEALTH_STYLE: Readonly<Record<ServiceRow['health'], Style>> = {
@@ -51,7 +53,10 @@ function versionsText({ instances }: ServiceView): string {
   for (const { version = '-' } of instances) counts.set(version, (counts.get(version) ?? 0) + 1)
   const [only, ...others] = counts.keys()
   if (others.length === 0) return only === undefined || only === '-' ? '' : only
-  return [...counts].map(([version, count]) => `${version} ×${count}`).join(', ')
+  return [...counts]
+    .sort(([a], [b]) => a.localeCompare(b, 'en', { numeric: true }))
+    .map(([version, count]) => `${version} ×${count}`)
+    .join(', ')
 }
 
 const COLUMNS: readonly Column<ServiceRow>[] = [
@@ -93,7 +98,7 @@ function rowOf(service: ServiceView, answers: MonitorAnswers): ServiceRow {
 /** The services of a gateway that are wanted, as a table. Pure. */
 export function servicesTable(answers: MonitorAnswers, wanted: ServicesWanted): MonitorTable<ServiceRow> {
   const known = answers.topology.services
-    .filter(({ name }) => wanted.name.has(name))
+    .filter(({ name, isInTable }) => wanted.name.has(name) && (isInTable || !wanted.routed))
     .map((service) => rowOf(service, answers))
   return {
     kind: 'service',

@@ -17,6 +17,8 @@ export interface Watched<T extends { readonly findings: readonly Finding[] }> {
   ask(): Promise<MonitorAnswers>
   /** `now`: by the clock of the gateway. */
   table(answers: MonitorAnswers, now: number): MonitorTable<T>
+  /** How often it is asked without an event. ms, default 2000. */
+  readonly refreshMs?: number
   /** One line of JSON. */
   json(answers: MonitorAnswers): string
 }
@@ -101,7 +103,7 @@ export async function watchTable<T extends { readonly findings: readonly Finding
   let answers = await watched.ask()
   let answeredAt = performance.now()
   let away: string | undefined
-  const { isJson } = watched
+  const { isJson, refreshMs = REFRESH_MS } = watched
   const screen = isJson ? undefined : terminal.screen
   const drawing = screen === undefined ? undefined : new Drawing(screen)
   const lines = () => {
@@ -128,7 +130,7 @@ export async function watchTable<T extends { readonly findings: readonly Finding
     while (!signal.aborted) {
       show()
       await sleep(LEAST_MS, signal)
-      await wake.wait(REFRESH_MS - LEAST_MS, signal)
+      await wake.wait(refreshMs - LEAST_MS, signal)
       if (signal.aborted) break
       try {
         answers = await watched.ask()

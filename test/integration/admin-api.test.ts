@@ -122,6 +122,26 @@ test('rolls back to an earlier table until the files change again, and tells it 
   await reading
 })
 
+test('events go on after an id, begin anew after one of another process, and end when nobody wants to follow', async () => {
+  const read = async (lastId?: string) => {
+    const headers = lastId === undefined ? {} : { 'last-event-id': lastId }
+    const text = await (await fetch(`${gateway.adminUrl}/api/events?follow=false`, { headers })).text()
+    return [...text.matchAll(/^id: (.+)\nevent: /gm)].map(([, id = '']) => id)
+  }
+  const all = await read()
+  // The place in the row is told before the first event.
+  const last = await fetch(`${gateway.adminUrl}/api/events?follow=false`, {
+    headers: { 'last-event-id': all.at(-1) ?? '' },
+  })
+  expect(await last.text()).toBe(`retry: 2000\nid: ${all.at(-1)}\n\n`)
+  expect(all.length).toBeGreaterThan(1)
+  const [epoch] = (all[0] ?? '').split('-')
+  expect(all).toEqual(all.map((_, i) => `${epoch}-${i + 1}`))
+  expect(await read(all.at(-2))).toEqual(all.slice(-1))
+  expect(await read('1')).toEqual(all.slice(1))
+  for (const other of ['0', `older-${all.length}`, 'nonsense']) expect(await read(other)).toEqual(all)
+})
+
 test('a rejected change shows in readiness, metrics and tables until the file is mended', async () => {
   gateway.writeRoutes('bad.yaml', 'routes: [{ name: bad, match: { path: /bad } }]')
   await waitFor(async () => {

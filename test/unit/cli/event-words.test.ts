@@ -29,7 +29,11 @@ test.each([
     { kind: 'changed', ...SHOP, from: 'passing', to: 'critical' },
     'instance  shop 10.0.0.2:8080 (shop-2, 1.0.0) passing → critical',
   ],
-  ['instance', { kind: 'left', ...SHOP }, 'instance  shop 10.0.0.2:8080 (shop-2, 1.0.0) is gone'],
+  [
+    'instance',
+    { kind: 'left', ...SHOP, reason: 'why' },
+    'instance  shop 10.0.0.2:8080 (shop-2, 1.0.0) is gone: why',
+  ],
   [
     'ejection',
     {
@@ -42,6 +46,11 @@ test.each([
     'ejection  shop c/d/n/shop-2 ejected for 5s: 3 failed connects',
   ],
   ['ejection', { kind: 'returned', service: 'shop', instanceKey: 'k' }, 'ejection  shop k is back'],
+  [
+    'flapping',
+    { state: 'begin', service: 'shop', address: '10.0.0.2:8080', changes: 5 },
+    'flapping  shop 10.0.0.2:8080 flaps: 5 changes',
+  ],
   ['breaker', { kind: 'open', service: 'shop', reason: '60 % fail' }, 'breaker   shop open: 60 % fail'],
   [
     'canary',
@@ -51,8 +60,8 @@ test.each([
   ['overload', { state: 'begin', level: 1, reason: 'event_loop' }, 'overload  level 1: event_loop'],
   [
     'alert',
-    { state: 'firing', severity: 'critical', rule: 'few', service: 'shop', summary: '1 of 3 left' },
-    'alert     firing critical few shop: 1 of 3 left',
+    { state: 'firing', severity: 'critical', rule: 'few', service: 'shop', summary: 'shop: 1 of 3 left' },
+    'alert     firing critical few: shop: 1 of 3 left',
   ],
   [
     'filter',

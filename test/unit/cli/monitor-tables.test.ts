@@ -5,12 +5,13 @@ import type { MonitorAnswers } from '../../../src/cli/monitor-answers.ts'
 import { bodyLines, exitCodeOf, gatewayNotes, headLine } from '../../../src/cli/monitor-table.ts'
 import { servicesTable } from '../../../src/cli/services.ts'
 import { type Line, lineText } from '../../../src/cli/styled.ts'
+import type { InstanceView } from '../../../src/core/views.ts'
 import { aShopInstance, aShopService, NOON, someAnswers } from '../../support/monitor-views.ts'
 
 const plain = (lines: readonly Line[]) => lines.map((line) => lineText(line, false))
 const ANY = nameMatch(undefined)
 const services = (answers: MonitorAnswers, pattern?: string, problems = false) =>
-  servicesTable(answers, { name: nameMatch(pattern), problems })
+  servicesTable(answers, { name: nameMatch(pattern), problems, routed: false })
 const instances = (answers: MonitorAnswers, own: Partial<InstancesWanted> = {}) =>
   instancesTable(answers, { service: ANY, node: ANY, version: ANY, problems: false, ...own }, NOON)
 
@@ -25,7 +26,7 @@ const DEAD = aShopInstance(2, {
 })
 
 test('a healthy service in a line, with traffic when the gateway measures it', () => {
-  const answers = someAnswers([aShopService([aShopInstance(1), aShopInstance(3, { version: '2.0.0' })])])
+  const answers = someAnswers([aShopService([aShopInstance(3, { version: '2.0.0' }), aShopInstance(1)])])
   expect(plain(bodyLines(services(answers)))).toEqual([
     'SERVICE  HEALTH   IN ROTATION  VERSIONS            SOURCE       IN FLIGHT',
     'shop     healthy          2/2  1.0.0 ×1, 2.0.0 ×1  consul live          3',
@@ -88,6 +89,24 @@ test('panic and an open breaker are problems, a release is none', () => {
   )
 })
 
+test('a service that no route names is told from the others, and can be left out', () => {
+  const answers = someAnswers([
+    aShopService([], { name: 'a' }),
+    aShopService([], { name: 'b', isInTable: false }),
+  ])
+  expect(plain(bodyLines(services(answers)))[2]).toMatch(/no route names it$/)
+  const routed = servicesTable(answers, { name: ANY, problems: false, routed: true })
+  expect(routed.rows.map(({ service }) => service.name)).toEqual(['a'])
+})
+
+test('an instance that flaps is a problem', () => {
+  const answers = someAnswers([aShopService([{ ...aShopInstance(1), flapping: true } as InstanceView])])
+  expect(plain(bodyLines(services(answers)))[1]).toMatch(
+    /^shop +degraded .* 1 of 1 flapping: 10\.0\.0\.1:8080$/,
+  )
+  expect(plain(bodyLines(instances(answers, { problems: true })))[1]).toMatch(/ flaps$/)
+})
+
 test('names may have stars and commas; a name that is not there is exit 1, nothing of a state is not', () => {
   const answers = someAnswers(['cart', 'catalog', 'shop'].map((name) => aShopService([], { name })))
   const names = (pattern: string) => services(answers, pattern).rows.map(({ service }) => service.name)
@@ -132,25 +151,43 @@ test('instances are chosen by state, use, node and version', () => {
   expect(ids({ problems: true })).toEqual(['shop-2'])
 })
 
-test('what other gateways see stands beside; an ejection there is a problem, a gateway out of sight is not asked', () => {
+test('what other gateways see stands beside; an ejection there is a problem', () => {
   const one = aShopInstance(1)
-  const gateway = (id: string, own = {}) => ({ id, name: `gw-${id}`, isSelf: false, isStale: false, ...own })
+  const gateway = (id: string, own = {}) => ({
+    id,
+    name: `gw-${id}`,
+    role: 'gateway' as const,
+    isSelf: false,
+    isStale: false,
+    isCut: false,
+    ...own,
+  })
+  // c says nothing of it: it has it as the registry does. d is silent, e could not say all, m has no clients.
+  const gateways = [
+    gateway('a', { isSelf: true }),
+    ...['b', 'c'].map((id) => gateway(id)),
+    gateway('d', { isStale: true }),
+    gateway('e', { isCut: true }),
+    gateway('m', { role: 'monitor' }),
+  ]
   const fleet = (use: 'rotation' | 'ejected') => ({
-    gateways: [gateway('a', { isSelf: true }), gateway('b'), gateway('c'), gateway('d', { isStale: true })],
+    gateways,
     instances: {
       [one.key]: [
-        { gateway: 'a', use: 'rotation' as const },
-        { gateway: 'b', use, reason: '5 resets' },
-        { gateway: 'c', use: 'rotation' as const },
-        { gateway: 'd', use: 'ejected' as const },
+        { gateway: 'a', use: 'rotation' as const, inFlight: 0 },
+        { gateway: 'b', use, reason: '5 resets', inFlight: 0 },
+        { gateway: 'd', use: 'ejected' as const, inFlight: 0 },
       ],
     },
   })
-  const of = (use: 'rotation' | 'ejected') => someAnswers([aShopService([one])], { fleet: fleet(use) })
+  const of = (use: 'rotation' | 'ejected', own = one) =>
+    someAnswers([aShopService([own])], { fleet: fleet(use) })
   expect(plain(bodyLines(instances(of('rotation'))))[1]).toMatch(/ 2\/2$/)
   const table = instances(of('ejected'))
   expect(plain(bodyLines(table))[1]).toMatch(/ 1\/2 gw-b ejected +gateway gw-b has ejected it: 5 resets$/)
   expect(exitCodeOf(table, false)).toBe(1)
+  const here = instances(of('ejected', { ...one, use: 'ejected', reason: 'resets' }))
+  expect(plain(bodyLines(here))[1]).toContain(' 1/2 gw-c rotation ')
   expect(plain(gatewayNotes(of('rotation'), NOON))).toEqual(['not heard of: gateway gw-d'])
 })
 
