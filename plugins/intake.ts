@@ -14,6 +14,7 @@ import type { Upstreams } from '../src/proxy/upstreams.ts'
 import { decide } from '../src/routing/decide.ts'
 import type { TableStore } from '../src/routing/store.ts'
 import type { Decision, Table } from '../src/routing/table.ts'
+import { SESSION_COOKIE, withoutSession } from './admin-session.ts'
 import type { ExchangeWatcher } from './exchange-watch.ts'
 import type { Overload } from './overload.ts'
 
@@ -167,6 +168,15 @@ function dropOwned(headers: Headers, owned: ReadonlySet<string>): void {
   for (const name of new Set(headers.names())) if (isOwned(name)) headers.delete(name)
 }
 
+/** Browsers send cookies to every port of a host: who is signed in at the admin side is nothing for services. */
+function dropSession(headers: Headers): void {
+  const cookie = headers.get('cookie')
+  if (cookie === undefined || !cookie.includes(SESSION_COOKIE)) return
+  const rest = withoutSession(cookie)
+  if (rest === undefined) headers.delete('cookie')
+  else headers.set('cookie', rest)
+}
+
 /**
  * Turns the received headers into those that go upstream: hop-by-hop ones gone, forwarding headers and trace
  * context written. Throws GW_REQUEST_MALFORMED and GW_REQUEST_MEDIA_TYPE.
@@ -176,6 +186,7 @@ export function prepareHeaders(intake: Intake, listener: Listener, deps: ProxyDe
   checkContentType(headers, deps.limits.contentTypes)
   cleanRequestHeaders(headers, intake.httpVersion)
   dropOwned(headers, deps.chains.ownedHeaders)
+  dropSession(headers)
   // A stranger must not choose its version.
   if (!intake.isTrustedPeer && intake.table !== undefined) dropOwned(headers, intake.table.canaries.headers)
   setForwarded(headers, {

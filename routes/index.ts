@@ -1,4 +1,5 @@
 import { agentRoutes } from './agent.ts'
+import { auditRoutes } from './audit.ts'
 import { canaryRoutes } from './canaries.ts'
 import type { AdminRoutes } from './context.ts'
 import { eventRoutes } from './events.ts'
@@ -9,6 +10,7 @@ import { pageRoutes } from './page.ts'
 import { questionRoutes } from './questions.ts'
 import { refusalRoutes } from './refusals.ts'
 import { routingRoutes } from './routing.ts'
+import { sessionRoutes } from './session.ts'
 import { tableRoutes } from './tables.ts'
 import { trafficRoutes } from './traffic.ts'
 
@@ -23,6 +25,8 @@ export const ADMIN_ROUTES: readonly AdminRoutes[] = [
   mirrorRoutes,
   trafficRoutes,
   refusalRoutes,
+  auditRoutes,
+  sessionRoutes,
   eventRoutes,
   agentRoutes,
   pageRoutes,

@@ -1,3 +1,4 @@
+import type { Audit } from '../plugins/audit.ts'
 import type { Contracts } from '../plugins/contracts.ts'
 import type { EventHub } from '../plugins/events.ts'
 import type { Metrics } from '../plugins/metrics.ts'
@@ -44,6 +45,7 @@ export interface AdminParts extends CandidateDeps, PreviewDeps {
   readonly contracts: Contracts
   readonly traffic: Traffic
   readonly refusals: Refusals
+  readonly audit: Audit
   state(): GatewayState
   registries(): readonly RegistryView[]
   hasSnapshot(): boolean
@@ -191,6 +193,7 @@ export function createAdminContext(parts: AdminParts): AdminContext {
     contracts: () => parts.contracts.view(),
     forgetContract: (route) => parts.contracts.forget(route),
     traffic: () => parts.traffic.view(),
+    audit: (limit) => parts.audit.view(limit),
     refusals: (limit) => parts.refusals.view(limit),
     metrics: () => parts.metrics.expose(),
     events: parts.events,

@@ -57,7 +57,10 @@ export class Gateway {
     this.#admin = createAdminServer({
       ...splitAddress(admin.address),
       token: admin.token,
+      readToken: admin.readToken,
+      sessionTtl: admin.sessionTtl,
       tls: admin.tls,
+      audit: this.#parts.audit,
       context: createAdminContext(this.#parts),
       log: this.#parts.logs.log,
     })
@@ -211,7 +214,7 @@ export class Gateway {
   }
 
   async #stop(): Promise<void> {
-    const { supervisor, snapshot, upstreams, loader, chains, resources, overload, mirrors, releases } =
+    const { supervisor, snapshot, upstreams, loader, chains, resources, overload, mirrors, releases, audit } =
       this.#parts
     this.#watchAbort.abort()
     await this.#watching
@@ -226,6 +229,7 @@ export class Gateway {
     chains.close()
     await resources.close()
     await this.#admin.close()
+    await audit.close()
   }
 
   /** Something threw where nothing should. */

@@ -1,3 +1,4 @@
+import { Audit } from '../plugins/audit.ts'
 import { Contracts } from '../plugins/contracts.ts'
 import { EventHub } from '../plugins/events.ts'
 import { watchAll } from '../plugins/exchange-watch.ts'
@@ -246,6 +247,12 @@ export function createParts(options: GatewayOptions): Parts {
   })
   const traffic = new Traffic({ now: clock.now, table: () => store.current() })
   const refusals = new Refusals({ now: clock.now, overload: () => overload.view })
+  const audit = new Audit({
+    now: clock.now,
+    file: config.admin.audit.file,
+    log,
+    versions: () => store.versions(),
+  })
   const dataPath = createProxy({
     overload,
     store,
@@ -296,6 +303,7 @@ export function createParts(options: GatewayOptions): Parts {
     contracts,
     traffic,
     refusals,
+    audit,
     releases,
     upstreams,
     reducer,
