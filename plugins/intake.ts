@@ -1,3 +1,4 @@
+import { DEBUG_HEADER } from '../src/core/debug-token.ts'
 import type { Clock, Random } from '../src/core/duration.ts'
 import type { ErrorCode } from '../src/core/errors.ts'
 import type { Headers } from '../src/core/headers.ts'
@@ -17,6 +18,7 @@ import type { Decision, Table } from '../src/routing/table.ts'
 import { SESSION_COOKIE, withoutSession } from './admin-session.ts'
 import type { ExchangeWatcher } from './exchange-watch.ts'
 import type { Overload } from './overload.ts'
+import type { Tracing } from './tracing.ts'
 
 /** What the data path needs; the same for all listeners. */
 export interface ProxyDeps {
@@ -41,6 +43,8 @@ export interface ProxyDeps {
   newId(bytes: number): string
   /** Remembers the form of requests. */
   readonly recorder?: Recorder
+  /** Explains requests that ask for it with a token. Absent = none ever. */
+  readonly debug?: { begin(intake: Intake): Tracing | undefined } | undefined
   /** Who wants to look on at an exchange; undefined = nobody ever. */
   readonly watch?: ExchangeWatcher
   /** Called once for each request, when it is over. */
@@ -82,6 +86,8 @@ export interface Intake {
   readonly userAgent: string | undefined
   readonly table: Table | undefined
   readonly decision: Decision
+  /** What it was drawn with. */
+  readonly roll: number
   readonly traceFlags: string
 }
 
@@ -117,6 +123,7 @@ export function takeIn(request: ClientRequest, listener: Listener, deps: ProxyDe
   const method = request.method ?? ''
   const target = request.url ?? ''
   const table = deps.store.current()
+  const roll = deps.random()
   const problem =
     table === undefined ? 'GW_GATEWAY_DRAINING' : limitProblem(request, target, headers, deps.limits)
   const decision: Decision =
@@ -130,7 +137,7 @@ export function takeIn(request: ClientRequest, listener: Listener, deps: ProxyDe
             scheme,
             header: (name) => headers.get(name),
             clientIp,
-            roll: deps.random(),
+            roll,
           },
           table,
         )
@@ -155,6 +162,7 @@ export function takeIn(request: ClientRequest, listener: Listener, deps: ProxyDe
     userAgent: headers.get('user-agent'),
     table,
     decision,
+    roll,
     traceFlags: trace?.flags ?? '01',
   }
 }
@@ -187,6 +195,8 @@ export function prepareHeaders(intake: Intake, listener: Listener, deps: ProxyDe
   cleanRequestHeaders(headers, intake.httpVersion)
   dropOwned(headers, deps.chains.ownedHeaders)
   dropSession(headers)
+  // Whoever sees it could ask for explanations as well.
+  headers.delete(DEBUG_HEADER)
   // A stranger must not choose its version.
   if (!intake.isTrustedPeer && intake.table !== undefined) dropOwned(headers, intake.table.canaries.headers)
   setForwarded(headers, {

@@ -108,6 +108,8 @@ export interface AdminContext {
   traffic(): TrafficView
   /** The last so many. */
   refusals(limit: number): RefusalsView
+  /** Real requests that were explained, newest first; undefined = none ever is. */
+  requests(): readonly { readonly id: string; readonly requestId: string }[] | undefined
   /** The last so many changes. */
   audit(limit: number): readonly AuditEntry[]
   metrics(): Promise<{ readonly contentType: string; readonly body: string }>

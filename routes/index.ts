@@ -9,6 +9,7 @@ import { mirrorRoutes } from './mirror.ts'
 import { pageRoutes } from './page.ts'
 import { questionRoutes } from './questions.ts'
 import { refusalRoutes } from './refusals.ts'
+import { requestRoutes } from './requests.ts'
 import { routingRoutes } from './routing.ts'
 import { sessionRoutes } from './session.ts'
 import { tableRoutes } from './tables.ts'
@@ -25,6 +26,7 @@ export const ADMIN_ROUTES: readonly AdminRoutes[] = [
   mirrorRoutes,
   trafficRoutes,
   refusalRoutes,
+  requestRoutes,
   auditRoutes,
   sessionRoutes,
   eventRoutes,

@@ -2,6 +2,7 @@ import { Audit } from '../plugins/audit.ts'
 import { Contracts } from '../plugins/contracts.ts'
 import { EventHub } from '../plugins/events.ts'
 import { watchAll } from '../plugins/exchange-watch.ts'
+import { LiveRequests } from '../plugins/live-requests.ts'
 import { createLogs, type Logs } from '../plugins/log.ts'
 import { Metrics } from '../plugins/metrics.ts'
 import { Mirrors } from '../plugins/mirrors.ts'
@@ -9,7 +10,7 @@ import { Overload } from '../plugins/overload.ts'
 import { createProxy, type DataPath } from '../plugins/proxy.ts'
 import { Refusals } from '../plugins/refusals.ts'
 import { Traffic } from '../plugins/traffic.ts'
-import { type AdminParts, tablesOf, topologyOf } from './admin-context.ts'
+import { type AdminParts, liveVerdicts, tablesOf, topologyOf } from './admin-context.ts'
 import type { LoadedConfig } from './config/load.ts'
 import { watchFiles } from './config/watch.ts'
 import type { ConfigLoader } from './config-loader.ts'
@@ -253,7 +254,19 @@ export function createParts(options: GatewayOptions): Parts {
     log,
     versions: () => store.versions(),
   })
+  const { debugKey } = config.admin
+  const debug =
+    debugKey === undefined
+      ? undefined
+      : new LiveRequests({
+          key: debugKey,
+          clock,
+          newId,
+          live: () => liveVerdicts(upstreams),
+          onToken: (result) => metrics.debugToken(result),
+        })
   const dataPath = createProxy({
+    debug,
     overload,
     store,
     upstreams,
@@ -304,6 +317,7 @@ export function createParts(options: GatewayOptions): Parts {
     traffic,
     refusals,
     audit,
+    debug,
     releases,
     upstreams,
     reducer,

@@ -49,6 +49,13 @@ export const admin = z
     sessionTtl: duration()
       .default(28_800_000)
       .describe('How long a browser that signed in with a token stays signed in. Default 8h.'),
+    debugKey: z
+      .string()
+      .min(32)
+      .optional()
+      .describe(
+        'Secret of 32 characters at least: requests with a token of it (sluice debug-token) are explained. Default: none are.',
+      ),
     audit: z
       .strictObject({
         file: z

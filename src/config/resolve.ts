@@ -158,6 +158,7 @@ export const OVERRIDES: Readonly<Record<string, readonly string[]>> = {
   SLUICE_ADMIN_ADDRESS: ['admin', 'address'],
   SLUICE_ADMIN_TOKEN: ['admin', 'token'],
   SLUICE_ADMIN_READ_TOKEN: ['admin', 'readToken'],
+  SLUICE_ADMIN_DEBUG_KEY: ['admin', 'debugKey'],
   SLUICE_LOG_LEVEL: ['log', 'level'],
   SLUICE_SNAPSHOT_PATH: ['snapshot', 'path'],
 }
