@@ -1,5 +1,6 @@
 import type {} from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
+import type { AuditEntry } from '../src/core/audit-view.ts'
 import type { FleetView } from '../src/core/fleet-view.ts'
 import type { RefusalsView } from '../src/core/refusal-view.ts'
 import type { TrafficView } from '../src/core/traffic-view.ts'
@@ -111,6 +112,10 @@ export interface AdminContext {
   traffic(): TrafficView
   /** The last so many. */
   refusals(limit: number): RefusalsView
+  /** Real requests that were explained, newest first; undefined = none ever is. */
+  requests(): readonly { readonly id: string; readonly requestId: string }[] | undefined
+  /** The last so many changes. */
+  audit(limit: number): readonly AuditEntry[]
   metrics(): Promise<{ readonly contentType: string; readonly body: string }>
   readonly events: {
     readonly lastId: number

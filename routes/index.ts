@@ -1,4 +1,5 @@
 import { agentRoutes } from './agent.ts'
+import { auditRoutes } from './audit.ts'
 import { canaryRoutes } from './canaries.ts'
 import type { AdminRoutes } from './context.ts'
 import { eventRoutes } from './events.ts'
@@ -9,7 +10,9 @@ import { mirrorRoutes } from './mirror.ts'
 import { pageRoutes } from './page.ts'
 import { questionRoutes } from './questions.ts'
 import { refusalRoutes } from './refusals.ts'
+import { requestRoutes } from './requests.ts'
 import { routingRoutes } from './routing.ts'
+import { sessionRoutes } from './session.ts'
 import { tableRoutes } from './tables.ts'
 import { trafficRoutes } from './traffic.ts'
 
@@ -25,6 +28,9 @@ export const ADMIN_ROUTES: readonly AdminRoutes[] = [
   mirrorRoutes,
   trafficRoutes,
   refusalRoutes,
+  requestRoutes,
+  auditRoutes,
+  sessionRoutes,
   eventRoutes,
   agentRoutes,
   pageRoutes,

@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { byProperty } from './by.ts'
 import type { AdminRoutes } from './context.ts'
 
 const VERDICT =
@@ -57,6 +58,7 @@ export const instanceRoutes: AdminRoutes = (app) => {
           properties: {
             undo: { type: 'boolean', default: false },
             reason: { type: 'string', maxLength: 200, pattern: '^[^\\u0000-\\u001f\\u007f]*$', default: '' },
+            by: byProperty,
           },
         },
       },

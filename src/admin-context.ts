@@ -1,5 +1,7 @@
+import type { Audit } from '../plugins/audit.ts'
 import type { Contracts } from '../plugins/contracts.ts'
 import type { EventHub } from '../plugins/events.ts'
+import type { LiveRequests } from '../plugins/live-requests.ts'
 import type { Metrics } from '../plugins/metrics.ts'
 import type { Mirrors } from '../plugins/mirrors.ts'
 import type { Overload } from '../plugins/overload.ts'
@@ -26,7 +28,7 @@ import { type PreviewDeps, runPreview } from './preview-run.ts'
 import type { Upstreams } from './proxy/upstreams.ts'
 import { type EmbeddedRegistry, requireEmbedded } from './registry/embedded.ts'
 import type { Releases } from './releases.ts'
-import { explain } from './routing/explain.ts'
+import { explain, type LiveVerdict } from './routing/explain.ts'
 import { lintTable } from './routing/lint.ts'
 import { shapeOf } from './routing/request-shape.ts'
 import type { Table } from './routing/table.ts'
@@ -45,6 +47,9 @@ export interface AdminParts extends CandidateDeps, PreviewDeps {
   readonly contracts: Contracts
   readonly traffic: Pick<Traffic, 'view'>
   readonly refusals: Refusals
+  readonly audit: Audit
+  /** Undefined = no request is explained. */
+  readonly debug: LiveRequests | undefined
   state(): GatewayState
   registries(): readonly RegistryView[]
   hasSnapshot(): boolean
@@ -97,6 +102,14 @@ export function topologyOf(parts: AdminParts, scope: 'table' | 'all' = 'table'):
     startedAt,
     now: Date.now(),
   })
+}
+
+/** Why instances are out of rotation, as it is at this moment. */
+export function liveVerdicts(upstreams: Upstreams): LiveVerdict {
+  const reasons = new Map(
+    upstreams.stats().map((one) => [one.instance.key, one.outOfZone ?? ejectionText(one)]),
+  )
+  return ({ key }) => reasons.get(key)
 }
 
 /** Tables of a gateway at this moment. */
@@ -163,12 +176,9 @@ export function createAdminContext(parts: AdminParts): AdminContext {
     explain(request) {
       const table = store.current()
       if (table === undefined) throw new GatewayError('GW_ADMIN_CONFLICT', 'there is no table yet')
-      const ejected = new Map(
-        upstreams.stats().map((one) => [one.instance.key, one.outOfZone ?? ejectionText(one)]),
-      )
       const { claims, trusted } = request
       return explain(shapeOf(request, Math.random()), table, {
-        live: ({ key }) => ejected.get(key),
+        live: liveVerdicts(upstreams),
         isTrustedPeer: trusted === true,
         ...(claims === undefined ? {} : { claims }),
       })
@@ -189,6 +199,8 @@ export function createAdminContext(parts: AdminParts): AdminContext {
     contracts: () => parts.contracts.view(),
     forgetContract: (route) => parts.contracts.forget(route),
     traffic: () => parts.traffic.view(),
+    requests: () => parts.debug?.view(),
+    audit: (limit) => parts.audit.view(limit),
     refusals: (limit) => parts.refusals.view(limit),
     metrics: () => parts.metrics.expose(),
     events: parts.events,

@@ -56,7 +56,10 @@ export class Gateway {
     this.#admin = createAdminServer({
       ...splitAddress(admin.address),
       token: admin.token,
+      readToken: admin.readToken,
+      sessionTtl: admin.sessionTtl,
       tls: admin.tls,
+      audit: this.#parts.audit,
       context: createAdminContext(this.#parts),
       log: this.#parts.logs.log,
     })
@@ -211,8 +214,19 @@ export class Gateway {
   }
 
   async #stop(): Promise<void> {
-    const { supervisor, snapshot, upstreams, loader, chains, resources, overload, mirrors, releases, fleet } =
-      this.#parts
+    const {
+      supervisor,
+      snapshot,
+      upstreams,
+      loader,
+      chains,
+      resources,
+      overload,
+      mirrors,
+      releases,
+      fleet,
+      audit,
+    } = this.#parts
     this.#watchAbort.abort()
     await this.#watching
     overload.close()
@@ -227,6 +241,7 @@ export class Gateway {
     chains.close()
     await resources.close()
     await this.#admin.close()
+    await audit.close()
   }
 
   /** Something threw where nothing should. */

@@ -1,6 +1,8 @@
+import { Audit } from '../plugins/audit.ts'
 import { Contracts } from '../plugins/contracts.ts'
 import { EventHub } from '../plugins/events.ts'
 import { watchAll } from '../plugins/exchange-watch.ts'
+import { LiveRequests } from '../plugins/live-requests.ts'
 import { createLogs, type Logs } from '../plugins/log.ts'
 import { Metrics } from '../plugins/metrics.ts'
 import { Mirrors } from '../plugins/mirrors.ts'
@@ -8,7 +10,7 @@ import { Overload } from '../plugins/overload.ts'
 import { createProxy, type DataPath } from '../plugins/proxy.ts'
 import { Refusals } from '../plugins/refusals.ts'
 import { Traffic } from '../plugins/traffic.ts'
-import { type AdminParts, tablesOf, topologyOf } from './admin-context.ts'
+import { type AdminParts, liveVerdicts, tablesOf, topologyOf } from './admin-context.ts'
 import type { LoadedConfig } from './config/load.ts'
 import { watchFiles } from './config/watch.ts'
 import type { ConfigLoader } from './config-loader.ts'
@@ -260,7 +262,25 @@ export function createParts(options: GatewayOptions): Parts {
   })
   const traffic = new Traffic({ now: clock.now, table: () => store.current() })
   const refusals = new Refusals({ now: clock.now, overload: () => overload.view })
+  const audit = new Audit({
+    now: clock.now,
+    file: config.admin.audit.file,
+    log,
+    versions: () => store.versions(),
+  })
+  const { debugKey } = config.admin
+  const debug =
+    debugKey === undefined
+      ? undefined
+      : new LiveRequests({
+          key: debugKey,
+          clock,
+          newId,
+          live: () => liveVerdicts(upstreams),
+          onToken: (result) => metrics.debugToken(result),
+        })
   const dataPath = createProxy({
+    debug,
     overload,
     store,
     upstreams,
@@ -328,6 +348,8 @@ export function createParts(options: GatewayOptions): Parts {
     contracts,
     traffic: role === 'monitor' ? { view: () => fleet.traffic() } : traffic,
     refusals,
+    audit,
+    debug,
     releases,
     fleet,
     upstreams,

@@ -73,6 +73,23 @@ function absoluteAuth<T extends { ca: string; crl?: string | undefined }>(
   return { ...auth, ca: base(auth.ca), ...(auth.crl === undefined ? {} : { crl: base(auth.crl) }) }
 }
 
+function absoluteAdmin(admin: MainFile['admin'], base: (path: string) => string): MainFile['admin'] {
+  const { tls, audit } = admin
+  return {
+    ...admin,
+    audit: audit.file === undefined ? audit : { file: base(audit.file) },
+    ...(tls === undefined
+      ? {}
+      : {
+          tls: {
+            cert: base(tls.cert),
+            key: base(tls.key),
+            ...(tls.clientCa === undefined ? {} : { clientCa: base(tls.clientCa) }),
+          },
+        }),
+  }
+}
+
 /** Paths of the main file relative to it; PEM texts of services read. */
 export async function resolveFiles(
   main: MainFile,
@@ -88,7 +105,6 @@ export async function resolveFiles(
   for (const policy of services)
     resolved.push({ ...policy, tls: await readTls(policy.tls, policy, parts, read) })
   const { https } = main.listen
-  const { tls } = main.admin
   const pair = <T extends { cert: string; key: string }>(each: T) => ({
     ...each,
     cert: base(each.cert),
@@ -113,14 +129,7 @@ export async function resolveFiles(
               },
             }),
       },
-      admin: {
-        ...main.admin,
-        ...(tls === undefined
-          ? {}
-          : {
-              tls: { ...pair(tls), ...(tls.clientCa === undefined ? {} : { clientCa: base(tls.clientCa) }) },
-            }),
-      },
+      admin: absoluteAdmin(main.admin, base),
       waf: {
         ...main.waf,
         crs: base(main.waf.crs),
@@ -148,6 +157,8 @@ export const OVERRIDES: Readonly<Record<string, readonly string[]>> = {
   SLUICE_LISTEN_HTTPS: ['listen', 'https', 'address'],
   SLUICE_ADMIN_ADDRESS: ['admin', 'address'],
   SLUICE_ADMIN_TOKEN: ['admin', 'token'],
+  SLUICE_ADMIN_READ_TOKEN: ['admin', 'readToken'],
+  SLUICE_ADMIN_DEBUG_KEY: ['admin', 'debugKey'],
   SLUICE_LOG_LEVEL: ['log', 'level'],
   SLUICE_SNAPSHOT_PATH: ['snapshot', 'path'],
 }
