@@ -4,6 +4,7 @@ import { errorText } from '../core/errors.ts'
 import type { ServicePolicy, UpstreamTls } from '../core/route.ts'
 import type { ConfigDocument } from './document.ts'
 import { absoluteIdentity } from './identity.ts'
+import { resolveHistory } from './monitor.ts'
 import type { ConfigProblem } from './problems.ts'
 import type { MainFile, RegistryConfig } from './schema.ts'
 import { absoluteStore } from './stores.ts'
@@ -147,6 +148,7 @@ export async function resolveFiles(
       ...(main.snapshot === undefined
         ? {}
         : { snapshot: { ...main.snapshot, path: base(main.snapshot.path) } }),
+      monitor: resolveHistory(main.monitor, main.snapshot, base),
     },
   }
 }

@@ -5,6 +5,7 @@ import { canarySettings, checkReleaseStore } from './canary-store.ts'
 import { clientAuth } from './client-auth.ts'
 import { checkFleetStore, fleetSettings } from './fleet.ts'
 import { identityProvider } from './identity.ts'
+import { monitor } from './monitor.ts'
 import { overload } from './overload.ts'
 import { defaults, service } from './policy.ts'
 import { recorder } from './recorder.ts'
@@ -241,6 +242,7 @@ const staticShape = {
     })
     .prefault({})
     .describe('Guards against a registry, or an operator, that errs.'),
+  monitor,
   canary: canarySettings,
   fleet: fleetSettings,
   snapshot: z
