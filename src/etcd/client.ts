@@ -1,0 +1,346 @@
+import { readFile } from 'node:fs/promises'
+import { GatewayError } from '../core/errors.ts'
+import { type EtcdTls, EtcdTransport, type TransportError } from './transport.ts'
+import { type WatchHandlers, type WatchOptions, watchStream } from './watch-stream.ts'
+import {
+  type EtcdEntry,
+  isAuthOff,
+  isMemberFault,
+  isUnknownLease,
+  prefixRange,
+  type RawEntry,
+  readRefusal,
+  refusalError,
+  toBase64,
+  toEntry,
+  wantsLogin,
+} from './wire.ts'
+
+/** Keys that are read at once. */
+const PAGE = 500
+
+/** Which etcd, and as whom. */
+export interface EtcdConnection {
+  /** Client URLs of members, at least one; tried one after another. */
+  readonly endpoints: readonly string[]
+  readonly username?: string | undefined
+  readonly password?: string | undefined
+  /** Wins over `password`; read at each login, so that a rotated password is taken. */
+  readonly passwordFile?: string | undefined
+  readonly tls?: EtcdTls | undefined
+  /** For one call to one member. ms, default 5000. */
+  readonly timeoutMs?: number | undefined
+}
+
+/** How a call is made. */
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Less than the connection's. ms. */
+  readonly timeoutMs?: number | undefined
+  /** To this member alone. */
+  readonly endpoint?: string | undefined
+  /** It must not happen twice: another member is asked only when nothing was sent. */
+  readonly isOnce?: boolean | undefined
+}
+
+/** What is under a prefix, as of one moment. */
+export interface EtcdList {
+  readonly entries: readonly EtcdEntry[]
+  readonly revision: number
+}
+
+/** A condition of a transaction: the revision of the key's last change; 0 = there is no such key. */
+export interface EtcdCondition {
+  readonly key: string
+  readonly modRevision: number
+}
+
+export type EtcdWrite =
+  | { readonly put: string; readonly value: string; readonly lease?: string | undefined }
+  | { readonly remove: string }
+
+/**
+ * One etcd cluster through the JSON gateway of its members, with a login where one is needed. Calls go to the member
+ * that answered last, and on to the next when it is at fault. All throw GW_REGISTRY_UNREACHABLE, _TIMEOUT, _ACL or
+ * _ANSWER; nothing is retried beyond one round.
+ */
+export class EtcdClient {
+  readonly #connection: EtcdConnection
+  readonly #transport: EtcdTransport
+  #at = 0
+  #token: string | undefined
+  #login: Promise<void> | undefined
+
+  /** Throws GW_REGISTRY_FILE when a PEM file cannot be read. */
+  constructor(connection: EtcdConnection) {
+    this.#connection = connection
+    this.#transport = new EtcdTransport(connection.tls)
+  }
+
+  /** The member that is asked first; for logs, too. */
+  get endpoint(): string {
+    const { endpoints } = this.#connection
+    return endpoints[this.#at % endpoints.length] as string
+  }
+
+  /** The next call and watch begin with another member, where there is one. */
+  rotate(): void {
+    this.#at++
+  }
+
+  /** All keys that begin with the prefix, in their order, as of one revision. `isSerializable`: also without a quorum. */
+  async list(prefix: string, options: CallOptions & { isSerializable?: boolean } = {}): Promise<EtcdList> {
+    const { range_end } = prefixRange(prefix)
+    const entries: EtcdEntry[] = []
+    let { key } = prefixRange(prefix)
+    let revision: string | undefined
+    for (;;) {
+      const answer: RangeAnswer = await this.#call(
+        `read ${prefix}`,
+        '/kv/range',
+        {
+          key,
+          range_end,
+          limit: PAGE,
+          ...(revision === undefined ? {} : { revision }),
+          ...(options.isSerializable === true ? { serializable: true } : {}),
+        },
+        options,
+      )
+      revision ??= answer.header.revision
+      for (const raw of answer.kvs ?? []) entries.push(toEntry(raw))
+      const last = answer.kvs?.at(-1)?.key
+      if (answer.more !== true || last === undefined) return { entries, revision: Number(revision) }
+      key = Buffer.concat([Buffer.from(last, 'base64'), Buffer.from([0])]).toString('base64')
+    }
+  }
+
+  /** One key; undefined = there is none. */
+  async get(key: string, options?: CallOptions): Promise<EtcdEntry | undefined> {
+    const { kvs = [] } = await this.#call<RangeAnswer>(
+      `read ${key}`,
+      '/kv/range',
+      { key: toBase64(key) },
+      options,
+    )
+    return kvs[0] === undefined ? undefined : toEntry(kvs[0])
+  }
+
+  /** How many keys there are, and the newest change of those that changed after the revision (0 = none did). */
+  async look(
+    prefix: string,
+    after: number,
+    options?: CallOptions,
+  ): Promise<{ count: number; newest: number }> {
+    const body = { ...prefixRange(prefix), keys_only: true, min_mod_revision: after + 1 }
+    const { kvs = [], count = '0' } = await this.#call<RangeAnswer>(
+      `read ${prefix}`,
+      '/kv/range',
+      body,
+      options,
+    )
+    return { count: Number(count), newest: Math.max(0, ...kvs.map((raw) => Number(raw.mod_revision))) }
+  }
+
+  /** Writes a key; `lease`: it goes when the lease does. Resolves to false when there is no such lease. */
+  async put(key: string, value: string, lease?: string, options?: CallOptions): Promise<boolean> {
+    return (await this.commit([], [{ put: key, value, lease }], options)) !== 'no-lease'
+  }
+
+  /** Takes a key out; it need not be there. */
+  async remove(key: string, options?: CallOptions): Promise<void> {
+    await this.#call(`remove ${key}`, '/kv/deleterange', { key: toBase64(key) }, options)
+  }
+
+  /**
+   * Writes all or nothing. `changed`: a condition did not hold, nothing was written. With conditions it is sent once:
+   * after an error it may have been written.
+   */
+  async commit(
+    conditions: readonly EtcdCondition[],
+    writes: readonly EtcdWrite[],
+    options?: CallOptions,
+  ): Promise<'done' | 'changed' | 'no-lease'> {
+    const body = {
+      compare: conditions.map(({ key, modRevision }) => ({
+        key: toBase64(key),
+        target: 'MOD',
+        result: 'EQUAL',
+        mod_revision: modRevision,
+      })),
+      success: writes.map(toOperation),
+    }
+    const keys = writes.map((write) => ('put' in write ? write.put : write.remove)).join(', ')
+    const isOnce = conditions.length > 0
+    const said = await this.#answer(`write ${keys}`, '/kv/txn', body, { isOnce, ...options })
+    if ('refusal' in said) {
+      if (isUnknownLease(said.refusal)) return 'no-lease'
+      throw refusalError(said.refusal, `write ${keys}`)
+    }
+    return (said.value as { succeeded?: boolean }).succeeded === true ? 'done' : 'changed'
+  }
+
+  /** A lease that ends so many seconds after its last `keepAlive`. Resolves to its id. */
+  async grant(seconds: number, options?: CallOptions): Promise<string> {
+    return (await this.#call<{ ID: string }>('a lease', '/lease/grant', { TTL: seconds }, options)).ID
+  }
+
+  /** False: there is no such lease any more. */
+  async keepAlive(lease: string, options?: CallOptions): Promise<boolean> {
+    const body = { ID: lease }
+    const { result } = await this.#call<{ result?: { TTL?: string } }>(
+      'a lease',
+      '/lease/keepalive',
+      body,
+      options,
+    )
+    // A dead lease is no error to etcd: the answer has no time in it.
+    return Number(result?.TTL ?? 0) > 0
+  }
+
+  /** Ends a lease, and with it its keys; it need not be there. */
+  async revoke(lease: string, options?: CallOptions): Promise<void> {
+    const said = await this.#answer('a lease', '/lease/revoke', { ID: lease }, options)
+    if ('refusal' in said && !isUnknownLease(said.refusal)) throw refusalError(said.refusal, 'a lease')
+  }
+
+  /**
+   * Tells of changes under a prefix. `compacted`: etcd has forgotten the revision to start from; read anew. Resolves
+   * with `ended` when the signal aborts, and rejects when the connection ends.
+   */
+  async watch(
+    options: WatchOptions,
+    handlers: WatchHandlers,
+    signal: AbortSignal,
+  ): Promise<'ended' | 'compacted'> {
+    const { endpoint } = this
+    for (let isSecond = false; ; isSecond = true) {
+      const token = await this.#currentToken(endpoint, { signal })
+      const end = await watchStream(this.#transport, endpoint, token, options, handlers, signal)
+      if (typeof end === 'string') return end
+      if (!wantsLogin(end) || isSecond || !this.#hasLogin) throw refusalError(end, `watch ${options.prefix}`)
+      this.#forget(token)
+    }
+  }
+
+  async #call<T>(what: string, path: string, body: unknown, options?: CallOptions): Promise<T> {
+    const said = await this.#answer(what, path, body, options)
+    if ('refusal' in said) throw refusalError(said.refusal, what)
+    return said.value as T
+  }
+
+  /** One round over the members. */
+  async #answer(what: string, path: string, body: unknown, options: CallOptions = {}): Promise<Said> {
+    const { endpoints } = this.#connection
+    const rounds = options.endpoint === undefined ? endpoints.length : 1
+    for (let round = 1; ; round++) {
+      const endpoint = options.endpoint ?? this.endpoint
+      const isLast = round >= rounds || options.signal?.aborted === true
+      try {
+        const said = await this.#ask(endpoint, path, body, options)
+        if (!('refusal' in said) || !isMemberFault(said.refusal) || isLast || options.isOnce === true)
+          return said
+      } catch (thrown) {
+        const { isUnsent } = thrown as TransportError
+        if (isLast || (options.isOnce === true && isUnsent !== true)) throw named(thrown, what)
+      }
+      this.rotate()
+    }
+  }
+
+  async #ask(endpoint: string, path: string, body: unknown, options: CallOptions): Promise<Said> {
+    for (let isSecond = false; ; isSecond = true) {
+      const token = await this.#currentToken(endpoint, options)
+      const timeoutMs = this.#timeout(options)
+      const answer = await this.#transport.post({ endpoint, path, body, token }, timeoutMs, options.signal)
+      if (answer.status === 200) return { value: parse(endpoint, answer.text) }
+      const refusal = readRefusal(answer.status, answer.text)
+      if (!wantsLogin(refusal) || isSecond || !this.#hasLogin) return { refusal }
+      this.#forget(token)
+    }
+  }
+
+  #timeout(options: CallOptions): number {
+    return options.timeoutMs ?? this.#connection.timeoutMs ?? 5000
+  }
+
+  get #hasLogin(): boolean {
+    return this.#connection.username !== undefined
+  }
+
+  async #currentToken(endpoint: string, options: CallOptions): Promise<string | undefined> {
+    if (!this.#hasLogin) return undefined
+    if (this.#token === undefined) {
+      this.#login ??= this.#authenticate(endpoint, options).finally(() => {
+        this.#login = undefined
+      })
+      await this.#login
+    }
+    return this.#token === '' ? undefined : this.#token
+  }
+
+  /** Unless somebody else has logged in since. */
+  #forget(token: string | undefined): void {
+    if ((this.#token ?? '') === (token ?? '')) this.#token = undefined
+  }
+
+  async #authenticate(endpoint: string, options: CallOptions): Promise<void> {
+    const { username, password = '', passwordFile } = this.#connection
+    const secret = passwordFile === undefined ? password : await readSecret(passwordFile)
+    const post = {
+      endpoint,
+      path: '/auth/authenticate',
+      body: { name: username, password: secret },
+      token: undefined,
+    }
+    // Not with the signal of whoever came first: others wait for the same login.
+    const { status, text } = await this.#transport.post(post, this.#timeout(options))
+    if (status === 200) {
+      this.#token = (parse(endpoint, text) as { token?: string }).token ?? ''
+      return
+    }
+    const refusal = readRefusal(status, text)
+    if (!isAuthOff(refusal)) throw refusalError(refusal, `login of ${username}`)
+    this.#token = ''
+  }
+}
+
+type Said = { readonly value: unknown } | { readonly refusal: ReturnType<typeof readRefusal> }
+
+interface RangeAnswer {
+  readonly header: { readonly revision: string }
+  readonly kvs?: readonly RawEntry[]
+  readonly more?: boolean
+  readonly count?: string
+}
+
+function toOperation(write: EtcdWrite): object {
+  if ('remove' in write) return { request_delete_range: { key: toBase64(write.remove) } }
+  const { put, value, lease } = write
+  return {
+    request_put: { key: toBase64(put), value: toBase64(value), ...(lease === undefined ? {} : { lease }) },
+  }
+}
+
+function parse(endpoint: string, text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw new GatewayError('GW_REGISTRY_ANSWER', `${endpoint} answered with something that is no JSON`, {
+      cause,
+    })
+  }
+}
+
+async function readSecret(file: string): Promise<string> {
+  try {
+    return (await readFile(file, 'utf8')).trim()
+  } catch (cause) {
+    throw new GatewayError('GW_REGISTRY_ACL', `the password file ${file} cannot be read`, { cause })
+  }
+}
+
+function named(thrown: unknown, what: string): unknown {
+  if (!(thrown instanceof GatewayError)) return thrown
+  return new GatewayError(thrown.code, `etcd: ${what}: ${thrown.message}`)
+}
