@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { canaryShape } from './canaries.ts'
 import { canarySettings, checkReleaseStore } from './canary-store.ts'
 import { clientAuth } from './client-auth.ts'
+import { etcdRegistry } from './etcd.ts'
 import { identityProvider } from './identity.ts'
 import { overload } from './overload.ts'
 import { defaults, service } from './policy.ts'
@@ -167,6 +168,7 @@ const consul = z.strictObject({
 
 const registry = z.discriminatedUnion('type', [
   consul,
+  etcdRegistry,
   z.strictObject({
     type: z.literal('file'),
     path: z.string().describe('A file, or a folder of files; see docs/registries.md.'),
@@ -296,7 +298,7 @@ const staticShape = {
     .describe('Routes that services declare themselves.'),
   self: z
     .strictObject({
-      registry: name().describe('The consul registry to register with.'),
+      registry: name().describe('The consul or etcd registry (own layout) to register with.'),
       name: name().default('sluice').describe('Service name of the gateway. Default sluice.'),
       address: z.string().optional().describe('Address for others. Default: that of the listener.'),
       port: z.int().min(1).max(65535).optional().describe('Default: that of the listener.'),

@@ -29,19 +29,21 @@ export interface EtcdDeps {
   readonly random: Random
 }
 
-/** Prefix of the own layout, where the configuration says nothing. */
-export const OWN_PREFIX = '/sluice'
+/** Where the configuration says nothing. */
+const OWN_PREFIX = '/sluice'
 const GO_MICRO_PREFIX = '/micro/registry'
 
 /** The layout that the options name. Throws GW_CONFIG_INVALID for a template that cannot be read. */
 function layoutOf(registry: string, { layout, prefix }: EtcdOptions): EtcdLayout {
-  if (layout === 'sluice') return ownLayout(registry, trimmed(prefix ?? OWN_PREFIX))
+  if (layout === 'sluice') return ownLayout(registry, ownPrefix(prefix))
   if (layout === 'go-micro') return goMicroLayout(registry, trimmed(prefix ?? GO_MICRO_PREFIX))
   return templateLayout(registry, layout)
 }
 
-/** Without a slash at the end. */
-export const trimmed = (prefix: string): string => prefix.replace(/\/+$/, '')
+const trimmed = (prefix: string): string => prefix.replace(/\/+$/, '')
+
+/** The prefix of the own layout as the configuration has it, without a slash at its end. */
+export const ownPrefix = (prefix: string | undefined): string => trimmed(prefix ?? OWN_PREFIX)
 
 /**
  * Reads the instances below a prefix of etcd: a list, then a watch. What was read stays through every failure; a
