@@ -1,10 +1,9 @@
-import { readFile } from 'node:fs/promises'
 import { GatewayError } from '../core/errors.ts'
+import { EtcdLogin, type EtcdUser, parseAnswer } from './login.ts'
 import { type EtcdTls, EtcdTransport, type TransportError } from './transport.ts'
 import { type WatchHandlers, type WatchOptions, watchStream } from './watch-stream.ts'
 import {
   type EtcdEntry,
-  isAuthOff,
   isMemberFault,
   isUnknownLease,
   prefixRange,
@@ -20,13 +19,9 @@ import {
 const PAGE = 500
 
 /** Which etcd, and as whom. */
-export interface EtcdConnection {
+export interface EtcdConnection extends EtcdUser {
   /** Client URLs of members, at least one; tried one after another. */
   readonly endpoints: readonly string[]
-  readonly username?: string | undefined
-  readonly password?: string | undefined
-  /** Wins over `password`; read at each login, so that a rotated password is taken. */
-  readonly passwordFile?: string | undefined
   readonly tls?: EtcdTls | undefined
   /** For one call to one member. ms, default 5000. */
   readonly timeoutMs?: number | undefined
@@ -67,14 +62,14 @@ export type EtcdWrite =
 export class EtcdClient {
   readonly #connection: EtcdConnection
   readonly #transport: EtcdTransport
+  readonly #login: EtcdLogin
   #at = 0
-  #token: string | undefined
-  #login: Promise<void> | undefined
 
   /** Throws GW_REGISTRY_FILE when a PEM file cannot be read. */
   constructor(connection: EtcdConnection) {
     this.#connection = connection
     this.#transport = new EtcdTransport(connection.tls)
+    this.#login = new EtcdLogin(connection, this.#transport)
   }
 
   /** The member that is asked first; for logs, too. */
@@ -215,11 +210,12 @@ export class EtcdClient {
   ): Promise<'ended' | 'compacted'> {
     const { endpoint } = this
     for (let isSecond = false; ; isSecond = true) {
-      const token = await this.#currentToken(endpoint, { signal })
+      const token = await this.#login.token(endpoint, this.#timeout({}))
       const end = await watchStream(this.#transport, endpoint, token, options, handlers, signal)
       if (typeof end === 'string') return end
-      if (!wantsLogin(end) || isSecond || !this.#hasLogin) throw refusalError(end, `watch ${options.prefix}`)
-      this.#forget(token)
+      if (!wantsLogin(end) || isSecond || !this.#login.isNeeded)
+        throw refusalError(end, `watch ${options.prefix}`)
+      this.#login.forget(token)
     }
   }
 
@@ -241,7 +237,9 @@ export class EtcdClient {
         if (!('refusal' in said) || !isMemberFault(said.refusal) || isLast || options.isOnce === true)
           return said
       } catch (thrown) {
-        const { isUnsent } = thrown as TransportError
+        const { isUnsent, code } = thrown as TransportError
+        // Members know the same users: a second one only counts the wrong password twice.
+        if (code === 'GW_REGISTRY_ACL') throw named(thrown, what)
         if (isLast || (options.isOnce === true && isUnsent !== true)) throw named(thrown, what)
       }
       this.rotate()
@@ -249,59 +247,19 @@ export class EtcdClient {
   }
 
   async #ask(endpoint: string, path: string, body: unknown, options: CallOptions): Promise<Said> {
+    const timeoutMs = this.#timeout(options)
     for (let isSecond = false; ; isSecond = true) {
-      const token = await this.#currentToken(endpoint, options)
-      const timeoutMs = this.#timeout(options)
+      const token = await this.#login.token(endpoint, timeoutMs)
       const answer = await this.#transport.post({ endpoint, path, body, token }, timeoutMs, options.signal)
-      if (answer.status === 200) return { value: parse(endpoint, answer.text) }
+      if (answer.status === 200) return { value: parseAnswer(endpoint, answer.text) }
       const refusal = readRefusal(answer.status, answer.text)
-      if (!wantsLogin(refusal) || isSecond || !this.#hasLogin) return { refusal }
-      this.#forget(token)
+      if (!wantsLogin(refusal) || isSecond || !this.#login.isNeeded) return { refusal }
+      this.#login.forget(token)
     }
   }
 
   #timeout(options: CallOptions): number {
     return options.timeoutMs ?? this.#connection.timeoutMs ?? 5000
-  }
-
-  get #hasLogin(): boolean {
-    return this.#connection.username !== undefined
-  }
-
-  async #currentToken(endpoint: string, options: CallOptions): Promise<string | undefined> {
-    if (!this.#hasLogin) return undefined
-    if (this.#token === undefined) {
-      this.#login ??= this.#authenticate(endpoint, options).finally(() => {
-        this.#login = undefined
-      })
-      await this.#login
-    }
-    return this.#token === '' ? undefined : this.#token
-  }
-
-  /** Unless somebody else has logged in since. */
-  #forget(token: string | undefined): void {
-    if ((this.#token ?? '') === (token ?? '')) this.#token = undefined
-  }
-
-  async #authenticate(endpoint: string, options: CallOptions): Promise<void> {
-    const { username, password = '', passwordFile } = this.#connection
-    const secret = passwordFile === undefined ? password : await readSecret(passwordFile)
-    const post = {
-      endpoint,
-      path: '/auth/authenticate',
-      body: { name: username, password: secret },
-      token: undefined,
-    }
-    // Not with the signal of whoever came first: others wait for the same login.
-    const { status, text } = await this.#transport.post(post, this.#timeout(options))
-    if (status === 200) {
-      this.#token = (parse(endpoint, text) as { token?: string }).token ?? ''
-      return
-    }
-    const refusal = readRefusal(status, text)
-    if (!isAuthOff(refusal)) throw refusalError(refusal, `login of ${username}`)
-    this.#token = ''
   }
 }
 
@@ -319,24 +277,6 @@ function toOperation(write: EtcdWrite): object {
   const { put, value, lease } = write
   return {
     request_put: { key: toBase64(put), value: toBase64(value), ...(lease === undefined ? {} : { lease }) },
-  }
-}
-
-function parse(endpoint: string, text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch (cause) {
-    throw new GatewayError('GW_REGISTRY_ANSWER', `${endpoint} answered with something that is no JSON`, {
-      cause,
-    })
-  }
-}
-
-async function readSecret(file: string): Promise<string> {
-  try {
-    return (await readFile(file, 'utf8')).trim()
-  } catch (cause) {
-    throw new GatewayError('GW_REGISTRY_ACL', `the password file ${file} cannot be read`, { cause })
   }
 }
 

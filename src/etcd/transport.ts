@@ -71,7 +71,7 @@ export class EtcdTransport {
       return { status: response.statusCode ?? 0, text }
     } catch (thrown) {
       if (thrown instanceof GatewayError) throw thrown
-      if (limit.aborted) {
+      if (limit.aborted || (signal?.reason as Error | undefined)?.name === 'TimeoutError') {
         throw new GatewayError('GW_REGISTRY_TIMEOUT', `${post.endpoint}: no answer in ${timeoutMs} ms`)
       }
       throw new GatewayError('GW_REGISTRY_UNREACHABLE', `${post.endpoint}: ${errorText(thrown)}`)

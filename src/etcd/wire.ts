@@ -123,6 +123,10 @@ export function refusalError(refusal: EtcdRefusal, what: string): GatewayError {
       `etcd: ${what}: ${words}: give the user’s role the right to it`,
     )
   }
+  if (words.includes('CommonName')) {
+    const fix = 'its JSON gateway wants client certificates without a common name (names in the SAN alone)'
+    return new GatewayError('GW_REGISTRY_ACL', `etcd: ${what}: ${words}: ${fix}`)
+  }
   if (words.includes('user name is empty')) {
     return new GatewayError('GW_REGISTRY_ACL', `etcd: ${what}: ${words}: set username and password`)
   }

@@ -1,8 +1,8 @@
 import { errorText } from '../core/errors.ts'
 import type { Instance } from '../core/types.ts'
 import { EtcdClient, type EtcdConnection } from '../etcd/client.ts'
+import { markKey, recordKey } from '../etcd/own-keys.ts'
 import type { DrainTeller, Telling } from './drain-teller.ts'
-import { markKey, recordKey } from './etcd-layout.ts'
 
 /**
  * Drain marks in the own layout: a key below the record of the instance, with the record's lease, so that it goes

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Instance } from '../core/types.ts'
+import { DRAIN_STEP, recordsPrefix } from '../etcd/own-keys.ts'
 import type { EtcdEntry } from '../etcd/wire.ts'
 import { isPort, looseInstanceRecord, recordToInstance } from './instance-record.ts'
 
@@ -38,24 +39,12 @@ export function parseJson(text: string): { readonly value: unknown } | undefined
   }
 }
 
-/** Below the prefix of the own layout. Also in src/register/etcd-registrar.ts, which must not know this folder. */
-const DRAIN = 'drain'
-
-/** Where the own layout has the record of an instance; the mark is one step below. */
-export function recordKey(prefix: string, service: string, id: string): string {
-  return `${prefix}/services/${encodeURIComponent(service)}/${encodeURIComponent(id)}`
-}
-
-/** Where the own layout has the mark of an instance that is to go. */
-export const markKey = (prefix: string, service: string, id: string): string =>
-  `${recordKey(prefix, service, id)}/${DRAIN}`
-
 /**
  * The own layout: `<prefix>/services/<service>/<id>` has the record of an instance as in a file of instances, and
  * `…/<id>/drain` a mark; both names are percent-encoded. `prefix` without a slash at its end.
  */
 export function ownLayout(registry: string, prefix: string): EtcdLayout {
-  const base = `${prefix}/services/`
+  const base = recordsPrefix(prefix)
   return {
     prefix: base,
     read(entry) {
@@ -63,7 +52,7 @@ export function ownLayout(registry: string, prefix: string): EtcdLayout {
       if (service === undefined || service === '' || id === undefined || id === '') {
         return malformed('its key is not <service>/<id>, percent-encoded')
       }
-      if (rest.length === 1 && rest[0] === DRAIN)
+      if (rest.length === 1 && rest[0] === DRAIN_STEP)
         return { kind: 'mark', service, id, reason: reasonOf(entry.value) }
       if (rest.length > 0) return undefined
       const json = parseJson(entry.value)

@@ -3,6 +3,7 @@ import type { GatewayError } from '../core/errors.ts'
 import type { ProviderStatus, Snapshot } from '../core/types.ts'
 import { EtcdClient, type EtcdConnection } from '../etcd/client.ts'
 import { followPrefix } from '../etcd/follow.ts'
+import { OWN_PREFIX, trimPrefix } from '../etcd/own-keys.ts'
 import { createAddressRule } from './consul-address.ts'
 import { createNameFilter } from './consul-mapping.ts'
 import { type EtcdLayout, goMicroLayout, ownLayout } from './etcd-layout.ts'
@@ -29,21 +30,17 @@ export interface EtcdDeps {
   readonly random: Random
 }
 
-/** Where the configuration says nothing. */
-const OWN_PREFIX = '/sluice'
 const GO_MICRO_PREFIX = '/micro/registry'
 
 /** The layout that the options name. Throws GW_CONFIG_INVALID for a template that cannot be read. */
 function layoutOf(registry: string, { layout, prefix }: EtcdOptions): EtcdLayout {
   if (layout === 'sluice') return ownLayout(registry, ownPrefix(prefix))
-  if (layout === 'go-micro') return goMicroLayout(registry, trimmed(prefix ?? GO_MICRO_PREFIX))
+  if (layout === 'go-micro') return goMicroLayout(registry, trimPrefix(prefix ?? GO_MICRO_PREFIX))
   return templateLayout(registry, layout)
 }
 
-const trimmed = (prefix: string): string => prefix.replace(/\/+$/, '')
-
 /** The prefix of the own layout as the configuration has it, without a slash at its end. */
-export const ownPrefix = (prefix: string | undefined): string => trimmed(prefix ?? OWN_PREFIX)
+export const ownPrefix = (prefix: string | undefined): string => trimPrefix(prefix ?? OWN_PREFIX)
 
 /**
  * Reads the instances below a prefix of etcd: a list, then a watch. What was read stays through every failure; a
