@@ -6,16 +6,12 @@ import { duration, network } from './values.ts'
 const endpoint = () =>
   z.string().superRefine((value, ctx) => {
     const url = URL.parse(value)
-    const isGood =
-      url !== null &&
-      /^https?:$/.test(url.protocol) &&
-      url.hostname !== '' &&
-      url.search === '' &&
-      url.username === ''
-    if (isGood) return
+    const isUrl = url !== null && /^https?:$/.test(url.protocol) && url.hostname !== '' && url.search === ''
+    if (isUrl && url.username === '' && url.password === '') return
     ctx.addIssue({
       code: 'custom',
-      message: `"${value}" is no client URL of an etcd member`,
+      // The value itself may hold a password.
+      message: isUrl ? 'a user does not belong here' : 'this is no client URL of an etcd member',
       params: { fix: 'write http://10.0.0.1:2379 or https://…; the user goes to username and password' },
     })
   })

@@ -8,6 +8,7 @@ import { overload } from './overload.ts'
 import { defaults, service } from './policy.ts'
 import { recorder } from './recorder.ts'
 import { filterDefinition, route } from './routes.ts'
+import { checkSelf, self } from './self.ts'
 import { stores } from './stores.ts'
 import { duration, hostPattern, listenAddress, mediaTypePattern, name, network, size } from './values.ts'
 import { waf } from './waf.ts'
@@ -296,17 +297,7 @@ const staticShape = {
     })
     .prefault({})
     .describe('Routes that services declare themselves.'),
-  self: z
-    .strictObject({
-      registry: name().describe('The consul or etcd registry (own layout) to register with.'),
-      name: name().default('sluice').describe('Service name of the gateway. Default sluice.'),
-      address: z.string().optional().describe('Address for others. Default: that of the listener.'),
-      port: z.int().min(1).max(65535).optional().describe('Default: that of the listener.'),
-      tags: z.array(z.string()).default([]).describe('Default: none.'),
-      ttl: duration().default(15000).describe('Default 15s.'),
-    })
-    .optional()
-    .describe('Register the gateway itself. Default: no.'),
+  self,
 }
 
 /** Keys that may also stand in routes.d. */
@@ -333,7 +324,10 @@ const dynamicShape = {
 }
 
 /** sluice.yaml */
-export const mainFile = z.strictObject({ ...staticShape, ...dynamicShape }).superRefine(checkReleaseStore)
+export const mainFile = z
+  .strictObject({ ...staticShape, ...dynamicShape })
+  .superRefine(checkReleaseStore)
+  .superRefine(checkSelf)
 
 /** routes.d/*.yaml */
 export const routesFile = z.strictObject(sharedShape)
