@@ -36,6 +36,8 @@ export interface CallOptions {
   readonly endpoint?: string | undefined
   /** It must not happen twice: another member is asked only when nothing was sent. */
   readonly isOnce?: boolean | undefined
+  /** Of a read: any member may answer, also without a quorum. What it says may be old. */
+  readonly isSerializable?: boolean | undefined
 }
 
 /** What is under a prefix, as of one moment. */
@@ -83,8 +85,8 @@ export class EtcdClient {
     this.#at++
   }
 
-  /** All keys that begin with the prefix, in their order, as of one revision. `isSerializable`: also without a quorum. */
-  async list(prefix: string, options: CallOptions & { isSerializable?: boolean } = {}): Promise<EtcdList> {
+  /** All keys that begin with the prefix, in their order, as of one revision. */
+  async list(prefix: string, options: CallOptions = {}): Promise<EtcdList> {
     const { range_end } = prefixRange(prefix)
     const entries: EtcdEntry[] = []
     let { key } = prefixRange(prefix)
@@ -229,18 +231,22 @@ export class EtcdClient {
   async #answer(what: string, path: string, body: unknown, options: CallOptions = {}): Promise<Said> {
     const { endpoints } = this.#connection
     const rounds = options.endpoint === undefined ? endpoints.length : 1
+    // What a member said is more telling than that another one cannot be reached.
+    let refused: Said | undefined
     for (let round = 1; ; round++) {
       const endpoint = options.endpoint ?? this.endpoint
       const isLast = round >= rounds || options.signal?.aborted === true
       try {
         const said = await this.#ask(endpoint, path, body, options)
-        if (!('refusal' in said) || !isMemberFault(said.refusal) || isLast || options.isOnce === true)
-          return said
+        const isFinal = !('refusal' in said) || !isMemberFault(said.refusal) || options.isOnce === true
+        if (isFinal || isLast) return said
+        refused = said
       } catch (thrown) {
         const { isUnsent, code } = thrown as TransportError
         // Members know the same users: a second one only counts the wrong password twice.
-        if (code === 'GW_REGISTRY_ACL') throw named(thrown, what)
-        if (isLast || (options.isOnce === true && isUnsent !== true)) throw named(thrown, what)
+        const isFinal = code === 'GW_REGISTRY_ACL' || (options.isOnce === true && isUnsent !== true)
+        if (isLast && refused !== undefined) return refused
+        if (isFinal || isLast) throw named(thrown, what)
       }
       this.rotate()
     }
@@ -250,7 +256,8 @@ export class EtcdClient {
     const timeoutMs = this.#timeout(options)
     for (let isSecond = false; ; isSecond = true) {
       const token = await this.#login.token(endpoint, timeoutMs)
-      const answer = await this.#transport.post({ endpoint, path, body, token }, timeoutMs, options.signal)
+      const post = { endpoint, path, body, token, isLeaderless: options.isSerializable }
+      const answer = await this.#transport.post(post, timeoutMs, options.signal)
       if (answer.status === 200) return { value: parseAnswer(endpoint, answer.text) }
       const refusal = readRefusal(answer.status, answer.text)
       if (!wantsLogin(refusal) || isSecond || !this.#login.isNeeded) return { refusal }

@@ -30,6 +30,8 @@ export interface EtcdPost {
   readonly path: string
   readonly body: unknown
   readonly token: string | undefined
+  /** A member without a leader may answer, too, from what it has. */
+  readonly isLeaderless?: boolean | undefined
 }
 
 /** Whether nothing was sent: then also what must not happen twice may be tried elsewhere. */
@@ -88,7 +90,7 @@ export class EtcdTransport {
     }
   }
 
-  #open({ endpoint, path, body, token }: EtcdPost, signal: AbortSignal, connectMs: number) {
+  #open({ endpoint, path, body, token, isLeaderless }: EtcdPost, signal: AbortSignal, connectMs: number) {
     const text = JSON.stringify(body)
     const url = new URL(`${endpoint.replace(/\/+$/, '')}/v3${path}`)
     const options = {
@@ -99,7 +101,7 @@ export class EtcdTransport {
         'content-type': 'application/json',
         'content-length': Buffer.byteLength(text),
         // A member that lost sight of its leader is to end a watch, and not to wait with it.
-        'grpc-metadata-hasleader': 'true',
+        ...(isLeaderless === true ? {} : { 'grpc-metadata-hasleader': 'true' }),
         ...(token === undefined ? {} : { authorization: token }),
       },
     }
