@@ -74,3 +74,20 @@ export function byVersion(instances) {
   }
   return [...groups].sort(([a], [b]) => a.localeCompare(b, 'en', { numeric: true }))
 }
+
+/** @param {readonly InstanceView[]} instances How many are how well. */
+export function countTones(instances) {
+  const sums = { good: 0, warn: 0, bad: 0, idle: 0 }
+  for (const one of instances) sums[instanceTone(one)] += 1
+  return sums
+}
+
+/** @param {number} ratio Of errors, 0 to 1. @returns {Tone | undefined} */
+export const errorTone = (ratio) => (ratio >= 0.05 ? 'bad' : ratio >= 0.01 ? 'warn' : undefined)
+
+/** @param {string | undefined} state Of an instance, or what became of it. @returns {Tone} */
+export function stateTone(state) {
+  if (state === 'passing' || state === 'returned' || state === 'appeared') return 'good'
+  if (state === 'critical' || state === 'ejected') return 'bad'
+  return state === 'warning' ? 'warn' : 'idle'
+}

@@ -26,7 +26,7 @@ export function roundUp(value) {
 /** @param {ChartSeries} series @param {(value: number) => string} format */
 function inWords({ label, values }, format) {
   const known = values.filter((value) => value != null)
-  if (known.length === 0) return `${label}: no values`
+  if (known.length === 0) return `${label}: none`
   return `${label}: now ${format(known.at(-1) ?? 0)}, highest ${format(Math.max(...known))}`
 }
 

@@ -4,7 +4,8 @@ import { useAlerts, useCanaries, useTables, useTopology, useTraffic } from '../l
 import { ago, count, fullTime, millis, percent, plural, rate, span } from '../lib/format.js'
 import {
   byTone,
-  instanceTone,
+  countTones,
+  errorTone,
   registryTone,
   releaseTone,
   serviceTone,
@@ -13,12 +14,12 @@ import {
 } from '../lib/health.js'
 import { html } from '../lib/html.js'
 import { href } from '../lib/router.js'
-import { Chart } from '../parts/chart.js'
 import { Panel } from '../parts/panel.js'
 import { Dot, HealthBar, Pill } from '../parts/pill.js'
 import { Spark } from '../parts/spark.js'
 import { Answer, Note } from '../parts/states.js'
 import { Table } from '../parts/table.js'
+import { ErrorRatio, TrafficCharts } from '../parts/traffic-charts.js'
 
 /** @typedef {import('../lib/contract.js').TrafficView} TrafficView */
 /** @typedef {import('../lib/contract.js').TopologyView} TopologyView */
@@ -28,9 +29,6 @@ import { Table } from '../parts/table.js'
 const Tile = ({ label, value, tone, children }) => html`
   <div class="tile panel"><h2>${label}</h2><p class=${tone ? `tile-value text-tone tone-${tone}` : 'tile-value'}>${value}</p><div class="tile-note muted">${children}</div></div>
 `
-
-/** @param {number} ratio @returns {Tone | undefined} */
-const errorTone = (ratio) => (ratio >= 0.05 ? 'bad' : ratio >= 0.01 ? 'warn' : undefined)
 
 /** @param {{ topology: TopologyView | undefined, traffic: TrafficView | undefined }} props */
 function Tiles({ topology, traffic }) {
@@ -52,34 +50,8 @@ function Tiles({ topology, traffic }) {
         ${topology && (bad + warn === 0 ? 'all well' : [bad > 0 && `${bad} down`, warn > 0 && `${warn} impaired`].filter(Boolean).join(', '))}
       <//>
       <${Tile} label="Instances" value=${topology ? html`${count(inRotation)}<small> of ${count(instances.length)}</small>` : '–'}>
-        ${topology && html`in rotation<${HealthBar} ...${counts(instances)} />`}
+        ${topology && html`in rotation<${HealthBar} ...${countTones(instances)} />`}
       <//>
-    </div>
-  `
-}
-
-/** @param {readonly import('../lib/health.js').InstanceView[]} instances */
-function counts(instances) {
-  const sums = { good: 0, warn: 0, bad: 0, idle: 0 }
-  for (const one of instances) sums[instanceTone(one)] += 1
-  return sums
-}
-
-/** @param {{ traffic: TrafficView }} props */
-function Charts({ traffic: { total, bucketMs } }) {
-  const { series } = total
-  const perSecond = (/** @type {readonly number[]} */ values) =>
-    values.map((value) => (value * 1000) / bucketMs)
-  return html`
-    <div class="charts">
-      <${Chart} label="Requests per second" from=${series.from} bucketMs=${bucketMs} format=${rate} series=${[
-        { label: 'requests/s', values: perSecond(series.requests), tone: 'line-1', isArea: true },
-        { label: 'errors/s', values: perSecond(series.errors), tone: 'line-bad', isArea: true },
-      ]} />
-      <${Chart} label="Latency" from=${series.from} bucketMs=${bucketMs} format=${millis} series=${[
-        { label: 'p50', values: series.p50, tone: 'line-1' },
-        { label: 'p99', values: series.p99, tone: 'line-2' },
-      ]} />
     </div>
   `
 }
@@ -123,10 +95,7 @@ const BUSY_COLUMNS = [
     title: 'Errors',
     width: '60px',
     isFigure: true,
-    cell: ({ traffic }) =>
-      traffic
-        ? html`<span class=${errorTone(traffic.errorRatio) ? `text-tone tone-${errorTone(traffic.errorRatio)}` : ''}>${percent(traffic.errorRatio)}</span>`
-        : '–',
+    cell: ({ traffic }) => (traffic ? html`<${ErrorRatio} ratio=${traffic.errorRatio} />` : '–'),
   },
   {
     id: 'p50',
@@ -252,7 +221,7 @@ function Overview() {
     <div class="overview">
       <${Tiles} topology=${topology.data} traffic=${traffic.data} />
       <div class="overview-main">
-        <${Panel} title="Traffic" aside="last 5 minutes"><${Answer} of=${traffic} name="Traffic" rows=${6}>${(/** @type {TrafficView} */ data) => html`<${Charts} traffic=${data} />`}<//><//>
+        <${Panel} title="Traffic" aside="last 5 minutes"><${Answer} of=${traffic} name="Traffic" rows=${6}>${(/** @type {TrafficView} */ data) => html`<${TrafficCharts} traffic=${data.total} bucketMs=${data.bucketMs} />`}<//><//>
         <${Panel} title="Services" aside="those in trouble first, then the busiest" isFlush><${Answer} of=${topology} name="Services" rows=${6}>${(/** @type {TopologyView} */ data) => html`<${Busiest} topology=${data} traffic=${traffic.data} />`}<//><//>
       </div>
       <div class="overview-side">
