@@ -12,7 +12,12 @@ export function TrafficCharts({ traffic: { series }, bucketMs }) {
     <div class="charts">
       <${Chart} label="Requests per second" from=${series.from} bucketMs=${bucketMs} format=${rate} series=${[
         { label: 'requests/s', values: perSecond(series.requests), tone: 'line-1', isArea: true },
-        { label: 'errors/s', values: perSecond(series.errors).map((value) => value || null), tone: 'line-bad', isArea: true },
+        {
+          label: 'errors/s',
+          values: perSecond(series.errors).map((value) => value || null),
+          tone: 'line-bad',
+          isArea: true,
+        },
       ]} />
       <${Chart} label="Latency" from=${series.from} bucketMs=${bucketMs} format=${millis} series=${[
         { label: 'p50', values: series.p50, tone: 'line-1' },
