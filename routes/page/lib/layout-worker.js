@@ -40,8 +40,23 @@ function placeByDagre({ Graph, layout }, shape) {
   layout(graph)
   return fromTop(
     shape,
-    boxes.map((_, index) => Number(graph.node(String(index)).y)),
+    upright(
+      shape,
+      boxes.map((_, index) => Number(graph.node(String(index)).y)),
+    ),
   )
+}
+
+/** Upside down where that is nearer to the order of the boxes: the first version comes first. @param {Shape} shape @param {readonly number[]} middles */
+function upright({ boxes }, middles) {
+  let votes = 0
+  for (const rank of [1, 2, 3, 4]) {
+    const column = middles.filter((_, index) => boxes[index]?.rank === rank)
+    column.forEach((y, index) => {
+      votes += Math.sign(y - (column[index - 1] ?? y))
+    })
+  }
+  return votes < 0 ? middles.map((y) => -y) : middles
 }
 
 /** Rank by rank, each box as near to the middle of its parents as those above allow. @param {Shape} shape @returns {Placed} */

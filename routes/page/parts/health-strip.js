@@ -1,5 +1,5 @@
 // @ts-check
-import { useEffect, useImperativeHandle, useRef, useState } from 'preact/hooks'
+import { useEffect, useImperativeHandle, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { useCell } from '../lib/cell.js'
 import { html } from '../lib/html.js'
 import { theme } from '../lib/theme.js'
@@ -22,14 +22,20 @@ export function HealthStrip({ api, components, layout, onMove }) {
   const frame = useRef(/** @type {HTMLElement | null} */ (null))
   const [isWorth, setWorth] = useState(false)
   const colours = useCell(theme)
+  const part = useRef({ from: 0, share: 1 })
+  const place = () => {
+    if (frame.current === null) return
+    frame.current.style.top = `${Math.max(0, part.current.from) * 100}%`
+    frame.current.style.height = `${Math.min(1, part.current.share) * 100}%`
+  }
   useImperativeHandle(api, () => ({
     show(from, share) {
+      part.current = { from, share }
       setWorth(share < WORTH_BELOW)
-      if (frame.current === null) return
-      frame.current.style.top = `${Math.max(0, from) * 100}%`
-      frame.current.style.height = `${Math.min(1, share) * 100}%`
+      place()
     },
   }))
+  useLayoutEffect(place, [isWorth])
   useEffect(() => {
     const context = canvas.current?.getContext('2d')
     if (!context || canvas.current === null) return

@@ -14,9 +14,10 @@ export function TrafficCharts({ traffic: { series }, bucketMs }) {
         { label: 'requests/s', values: perSecond(series.requests), tone: 'line-1', isArea: true },
         {
           label: 'errors/s',
-          values: perSecond(series.errors).map((value) => value || null),
+          values: perSecond(series.errors),
           tone: 'line-bad',
           isArea: true,
+          isSparse: true,
         },
       ]} />
       <${Chart} label="Latency" from=${series.from} bucketMs=${bucketMs} format=${millis} series=${[

@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { send } from '../lib/api.js'
 import { useNow } from '../lib/clock.js'
-import { useSession } from '../lib/data.js'
+import { useFleet, useSession } from '../lib/data.js'
 import { ago, count, fullTime, millis, percent, rate, span } from '../lib/format.js'
 import { instanceTone, stateTone, USE_TEXT } from '../lib/health.js'
 import { html } from '../lib/html.js'
@@ -58,8 +58,7 @@ function CheckItem({ check: { id, state, output, expired, since } }) {
 
 /** What other gateways make of it. @param {{ id: string }} props */
 function Fleet({ id }) {
-  /** @type {import('../lib/resource.js').Known<import('../lib/contract.js').FleetView>} */
-  const { data } = useResource('/api/fleet', { everyMs: 5000 })
+  const { data } = useFleet()
   const seen = data?.instances[id] ?? []
   if (seen.length < 2) return null
   const nameOf = (/** @type {string} */ gateway) =>

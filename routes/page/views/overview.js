@@ -1,6 +1,6 @@
 // @ts-check
 import { useNow } from '../lib/clock.js'
-import { useAlerts, useCanaries, useTables, useTopology, useTraffic } from '../lib/data.js'
+import { useAlerts, useCanaries, useFleet, useTables, useTopology, useTraffic } from '../lib/data.js'
 import { ago, count, fullTime, millis, percent, plural, rate, span } from '../lib/format.js'
 import {
   byTone,
@@ -191,6 +191,22 @@ function Releases() {
   <//>`
 }
 
+/** The other gateways, where this one hears of them. */
+function Gateways() {
+  const { data } = useFleet()
+  const now = useNow()
+  if (data === undefined || (data.gateways.length < 2 && data.problem === undefined)) return null
+  return html`<${Panel} title="Gateways" aside=${data.gateways.length}>
+    ${data.problem && html`<p class="text-tone tone-warn">${data.problem}</p>`}
+    <ul class="list">${data.gateways.map(
+      ({ id, name, version, role, state, table, seenAt, isSelf, isStale }) =>
+        html`<li key=${id}><${Dot} tone=${isStale ? 'bad' : state === 'ready' ? 'good' : 'warn'} label=${isStale ? 'silent' : state} />
+          <div><b>${name}</b> <span class="muted">${isSelf ? 'this one' : role} · ${isStale ? `last heard of ${ago(seenAt, now)}` : state}</span>
+          <p>${version}${table && ` · table ${table.version} (${table.id})`}</p></div></li>`,
+    )}</ul>
+  <//>`
+}
+
 function TableVersion() {
   const known = useTables()
   const now = useNow(10_000)
@@ -203,7 +219,7 @@ function TableVersion() {
         <li><${Dot} tone=${version ? 'good' : 'warn'} /><div>${
           version === undefined
             ? 'None yet.'
-            : html`<b>Version ${version.version}</b> <span class="muted" title=${fullTime(version.createdAt)}>in force since ${ago(version.createdAt, now)}</span><p>${plural(version.routes, 'route')}, ${plural(version.services, 'service')}, ${plural(version.instances, 'instance')}</p>`
+            : html`<b>Version ${version.version}</b> <span class="muted" title=${fullTime(version.createdAt)}>in force for ${span(Math.max(0, now - version.createdAt))}</span><p>${plural(version.routes, 'route')}, ${plural(version.services, 'service')}, ${plural(version.instances, 'instance')}</p>`
         }</div></li>
         ${rejection && html`<li><${Dot} tone="bad" /><div><b>A newer one was rejected</b> <span class="muted">${ago(rejection.at, now)}</span><p>${rejection.message}</p></div></li>`}
         ${warnings.map((text) => html`<li key=${text}><${Dot} tone="warn" /><div>${text}</div></li>`)}
@@ -225,7 +241,7 @@ function Overview() {
         <${Panel} title="Services" aside="those in trouble first, then the busiest" isFlush><${Answer} of=${topology} name="Services" rows=${6}>${(/** @type {TopologyView} */ data) => html`<${Busiest} topology=${data} traffic=${traffic.data} />`}<//><//>
       </div>
       <div class="overview-side">
-        <${Alerts} /><${Registries} /><${Releases} /><${TableVersion} />
+        <${Alerts} /><${Registries} /><${Gateways} /><${Releases} /><${TableVersion} />
         ${problems.length > 0 && html`<${Panel} title="Problems" aside=${problems.length}><ul class="list">${problems.map((text) => html`<li key=${text}><${Dot} tone="warn" /><div>${text}</div></li>`)}</ul><//>`}
       </div>
     </div>

@@ -2,7 +2,15 @@
 import { useCell } from '../lib/cell.js'
 import { useTopology, useTraffic } from '../lib/data.js'
 import { count, millis, plural, rate } from '../lib/format.js'
-import { byTone, byVersion, countTones, serviceTone, serviceTrouble, versionText } from '../lib/health.js'
+import {
+  byTone,
+  byVersion,
+  countTones,
+  isTrouble,
+  serviceTone,
+  serviceTrouble,
+  versionText,
+} from '../lib/health.js'
 import { html } from '../lib/html.js'
 import { goQuery, href, place } from '../lib/router.js'
 import { Choice, Search } from '../parts/field.js'
@@ -129,7 +137,7 @@ function List({ services }) {
     tone: serviceTone(service),
     traffic: traffic.data?.services[service.name],
   }))
-  const troubled = all.filter(({ tone }) => tone !== 'good')
+  const troubled = all.filter(({ tone }) => isTrouble(tone))
   const text = q.trim().toLowerCase()
   const rows = (show === 'trouble' ? troubled : all).filter(
     ({ service }) => text === '' || matches(service, text),

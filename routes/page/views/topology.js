@@ -4,7 +4,7 @@ import { useCell } from '../lib/cell.js'
 import { useTopology, useTraffic } from '../lib/data.js'
 import { count, plural } from '../lib/format.js'
 import { buildGraph, depthFor } from '../lib/graph.js'
-import { serviceTone } from '../lib/health.js'
+import { isTrouble, serviceTone } from '../lib/health.js'
 import { html } from '../lib/html.js'
 import { formOf, layOut } from '../lib/layout.js'
 import { useResource } from '../lib/resource.js'
@@ -25,17 +25,17 @@ import { TopologyList } from './topology-list.js'
  * @param {TopologyView} topology
  * @param {readonly RouteView[]} routes
  * @param {string} text
- * @param {boolean} isTrouble
+ * @param {boolean} isOnlyTrouble
  */
-function filtered({ services }, routes, text, isTrouble) {
+function filtered({ services }, routes, text, isOnlyTrouble) {
   const needle = text.trim().toLowerCase()
-  if (needle === '' && !isTrouble) return { services, routes }
+  if (needle === '' && !isOnlyTrouble) return { services, routes }
   const named = new Set(
     routes.filter(({ name }) => name.toLowerCase().includes(needle)).flatMap((one) => one.services),
   )
   const kept = services.filter(
     (service) =>
-      (!isTrouble || serviceTone(service) !== 'good') &&
+      (!isOnlyTrouble || isTrouble(serviceTone(service))) &&
       (needle === '' || service.name.toLowerCase().includes(needle) || named.has(service.name)),
   )
   const names = new Set(kept.map(({ name }) => name))
@@ -94,7 +94,7 @@ function Landscape({ topology, routes }) {
       if (!next.delete(id)) next.add(id)
       return next
     })
-  const troubled = topology.services.filter((service) => serviceTone(service) !== 'good').length
+  const troubled = topology.services.filter((service) => isTrouble(serviceTone(service))).length
   return html`
     <div class="toolbar">
       <${Search} label="Service or route" value=${q} onInput=${(/** @type {string} */ value) => goQuery({ q: value, node: '' })} />
