@@ -55,6 +55,7 @@ export class Metrics {
   readonly #malformed: Counter
   readonly #shed: Counter
   readonly #ejections: Counter
+  readonly #debugTokens: Counter
   /** Services that have series of ejections. */
   readonly #ejecting = new Set<string>()
   /** The topology of the scrape under way: many gauges read it. */
@@ -101,6 +102,7 @@ export class Metrics {
       ['class', 'reason'],
     )
     this.#malformed = counter('sluice_malformed_requests_total', 'What came in and was no request.', ['code'])
+    this.#debugTokens = counter('sluice_debug_tokens_total', 'Requests with a debug token.', ['result'])
     this.#ejections = counter('sluice_ejections_total', 'Instances taken out or back by the gateway.', [
       'service',
       'kind',
@@ -163,6 +165,10 @@ export class Metrics {
 
   malformed(code: ErrorCode): void {
     this.#malformed.labels(code).inc()
+  }
+
+  debugToken(result: 'valid' | 'expired' | 'invalid'): void {
+    this.#debugTokens.labels(result).inc()
   }
 
   ejection(service: string, kind: EjectionKind): void {

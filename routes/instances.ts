@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import Negotiator from 'negotiator'
+import { byProperty } from './by.ts'
 import type { AdminRoutes } from './context.ts'
 
 const VERDICT =
@@ -59,6 +60,7 @@ export const instanceRoutes: AdminRoutes = (app) => {
           properties: {
             undo: { type: 'boolean', default: false },
             reason: { type: 'string', maxLength: 200, pattern: '^[^\\u0000-\\u001f\\u007f]*$', default: '' },
+            by: byProperty,
           },
         },
       },

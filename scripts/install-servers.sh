@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What the integration tests talk to: redis-server, openssl, chromium, curl, python3, Alertmanager, libmodsecurity 3 and the
-# OWASP Core Rule Set from the machine's own Debian release, Consul 1.8.7 from Debian bullseye (the last release that has
-# it), unpacked into .cache, not installed, and the oldest Node that the Register library runs on.
+# What the integration tests talk to: redis-server, etcd-server, openssl, chromium, curl, python3, Alertmanager, libmodsecurity 3 and the OWASP Core
+# Rule Set from the machine's own Debian release, Consul 1.8.7 from Debian bullseye (the last release that has it), unpacked into .cache, not installed, and the
+# oldest Node that the Register library runs on.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD/.cache/servers
@@ -32,6 +32,7 @@ install_node20() {
 
 missing=()
 command -v redis-server >/dev/null || missing+=(redis-server)
+command -v etcd >/dev/null || missing+=(etcd-server)
 command -v openssl >/dev/null || missing+=(openssl)
 command -v chromium >/dev/null || missing+=(chromium)
 command -v curl >/dev/null || missing+=(curl)

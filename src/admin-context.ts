@@ -1,8 +1,12 @@
+import type { Audit } from '../plugins/audit.ts'
 import type { Contracts } from '../plugins/contracts.ts'
 import type { EventHub } from '../plugins/events.ts'
+import type { LiveRequests } from '../plugins/live-requests.ts'
 import type { Metrics } from '../plugins/metrics.ts'
 import type { Mirrors } from '../plugins/mirrors.ts'
 import type { Overload } from '../plugins/overload.ts'
+import type { Refusals } from '../plugins/refusals.ts'
+import type { Traffic } from '../plugins/traffic.ts'
 import type { AdminContext, PreviewRequest } from '../routes/context.ts'
 import { type CandidateDeps, type CandidateFiles, compileCandidate } from './candidate.ts'
 import { GatewayError } from './core/errors.ts'
@@ -17,17 +21,17 @@ import type {
   ValidationView,
 } from './core/views.ts'
 import type { DrainControl } from './drain-control.ts'
+import type { Fleet } from './fleet.ts'
 import { viewCanaries } from './health/canaries.ts'
 import { readiness } from './health/readiness.ts'
 import { ejectionText, viewRoute, viewServices, viewTopology } from './health/topology.ts'
-import { viewAllUnrouted, viewUnrouted } from './health/unrouted.ts'
 import { judgeHealth } from './health/verdict.ts'
 import type { Monitor } from './monitor.ts'
 import { type PreviewDeps, runPreview } from './preview-run.ts'
 import type { Upstreams } from './proxy/upstreams.ts'
 import { type EmbeddedRegistry, requireEmbedded } from './registry/embedded.ts'
 import type { Releases } from './releases.ts'
-import { explain } from './routing/explain.ts'
+import { explain, type LiveVerdict } from './routing/explain.ts'
 import { lintTable } from './routing/lint.ts'
 import { shapeOf } from './routing/request-shape.ts'
 import type { Table } from './routing/table.ts'
@@ -44,11 +48,17 @@ export interface AdminParts extends CandidateDeps, PreviewDeps {
   readonly overload: Overload
   readonly mirrors: Mirrors
   readonly contracts: Contracts
+  readonly traffic: Pick<Traffic, 'view'>
+  readonly refusals: Refusals
+  readonly audit: Audit
+  /** Undefined = no request is explained. */
+  readonly debug: LiveRequests | undefined
   state(): GatewayState
   registries(): readonly RegistryView[]
   hasSnapshot(): boolean
   needsRestart(): boolean
   readonly releases: Releases
+  readonly fleet: Fleet
   readonly monitor: Monitor
 }
 
@@ -80,10 +90,11 @@ function viewTables({ store, control }: AdminParts): TablesView {
   }
 }
 
-/** Topology of a gateway at this moment. */
-export function topologyOf(parts: AdminParts): TopologyView {
+/** Topology of a gateway at this moment; `scope`: only what is in the table, or all that registries know. */
+export function topologyOf(parts: AdminParts, scope: 'table' | 'all' = 'table'): TopologyView {
   const { store, upstreams, reducer, control, version, startedAt } = parts
   return viewTopology({
+    ...(scope === 'all' ? { unrouted: control.config.dynamic.defaultPolicy } : {}),
     table: store.current(),
     instances: upstreams.stats(),
     services: upstreams.serviceStats(),
@@ -98,9 +109,22 @@ export function topologyOf(parts: AdminParts): TopologyView {
   })
 }
 
-/** Services of a gateway, or the one of this name, at this moment. */
-export function servicesOf({ store, upstreams, reducer, monitor }: AdminParts, only?: string): ServiceView[] {
+/** Why instances are out of rotation, as it is at this moment. */
+export function liveVerdicts(upstreams: Upstreams): LiveVerdict {
+  const reasons = new Map(
+    upstreams.stats().map((one) => [one.instance.key, one.outOfZone ?? ejectionText(one)]),
+  )
+  return ({ key }) => reasons.get(key)
+}
+
+/** Services, or the one of this name, at this moment; `scope` as for `topologyOf`. */
+export function servicesOf(
+  { store, upstreams, reducer, monitor, control }: AdminParts,
+  scope: 'table' | 'all',
+  only?: string,
+): ServiceView[] {
   return viewServices({
+    ...(scope === 'all' ? { unrouted: control.config.dynamic.defaultPolicy } : {}),
     table: store.current(),
     instances: upstreams.stats(only),
     ...(only === undefined ? {} : { only }),
@@ -115,11 +139,8 @@ export function servicesOf({ store, upstreams, reducer, monitor }: AdminParts, o
 export const tablesOf = viewTables
 
 function healthOf(parts: AdminParts, name: string, instance: string | undefined): HealthVerdict {
-  const registries = parts.registries()
-  const [service] = servicesOf(parts, name)
-  const listed = parts.reducer.state().services.get(name)
-  if (service !== undefined || listed === undefined) return judgeHealth({ service, registries, instance })
-  return judgeHealth({ service: viewUnrouted(listed, Date.now()), isUnrouted: true, registries, instance })
+  const [service] = servicesOf(parts, 'all', name)
+  return judgeHealth({ service, registries: parts.registries(), instance })
 }
 
 async function validate(parts: AdminParts, files: CandidateFiles): Promise<ValidationView> {
@@ -165,13 +186,12 @@ export function createAdminContext(parts: AdminParts): AdminContext {
     canaries: () => releases.complete(viewCanaries(store.current())),
     decidesCanaries: () => releases.isDeciding,
     actOnCanary: ({ name, action, by, reason }) => releases.act(name, action, by, reason),
-    services: () => servicesOf(parts),
+    services: () => servicesOf(parts, 'all'),
+    topology: () => topologyOf(parts, 'all'),
+    fleet: () => parts.fleet.view(),
+    takeFleetReport: (body) => parts.fleet.take(body),
     history: (query) => parts.monitor.history(query),
     alerts: () => parts.monitor.alerts(),
-    topology: () => ({
-      ...topologyOf(parts),
-      unrouted: viewAllUnrouted(store.current(), reducer.state(), Date.now()),
-    }),
     health: (service, instance) => healthOf(parts, service, instance),
     tables: () => viewTables(parts),
     async rollback(version) {
@@ -183,12 +203,9 @@ export function createAdminContext(parts: AdminParts): AdminContext {
     explain(request) {
       const table = store.current()
       if (table === undefined) throw new GatewayError('GW_ADMIN_CONFLICT', 'there is no table yet')
-      const ejected = new Map(
-        upstreams.stats().map((one) => [one.instance.key, one.outOfZone ?? ejectionText(one)]),
-      )
       const { claims, trusted } = request
       return explain(shapeOf(request, Math.random()), table, {
-        live: ({ key }) => ejected.get(key),
+        live: liveVerdicts(upstreams),
         isTrustedPeer: trusted === true,
         ...(claims === undefined ? {} : { claims }),
       })
@@ -208,6 +225,10 @@ export function createAdminContext(parts: AdminParts): AdminContext {
     resetMirror: (name) => parts.mirrors.reset(name),
     contracts: () => parts.contracts.view(),
     forgetContract: (route) => parts.contracts.forget(route),
+    traffic: () => parts.traffic.view(),
+    requests: () => parts.debug?.view(),
+    audit: (limit) => parts.audit.view(limit),
+    refusals: (limit) => parts.refusals.view(limit),
     metrics: () => parts.metrics.expose(),
     events: parts.events,
     agent: () => requireEmbedded(parts.embedded),

@@ -46,7 +46,6 @@ export class Gateway {
   readonly #watchAbort = new AbortController()
   #self: Lease | undefined
   #sweeper: NodeJS.Timeout | undefined
-  #adminUrl = ''
   #watching: Promise<void> = Promise.resolve()
 
   /** Nothing runs yet. Throws GW_CONFIG_INVALID for what only shows when it is used: a certificate, a network. */
@@ -57,7 +56,10 @@ export class Gateway {
     this.#admin = createAdminServer({
       ...splitAddress(admin.address),
       token: admin.token,
+      readToken: admin.readToken,
+      sessionTtl: admin.sessionTtl,
       tls: admin.tls,
+      audit: this.#parts.audit,
       context: createAdminContext(this.#parts),
       log: this.#parts.logs.log,
     })
@@ -65,7 +67,7 @@ export class Gateway {
 
   /** Where the admin side listens. */
   get adminUrl(): string {
-    return this.#adminUrl
+    return this.#parts.life.adminUrl
   }
 
   /** The first listener for clients. */
@@ -79,10 +81,10 @@ export class Gateway {
    */
   async start(hooks: StartHooks = {}): Promise<StartReport> {
     const { admin } = this.#config
-    const { supervisor, life, control, listeners, events, resources, overload, releases, monitor } =
+    const { supervisor, life, control, listeners, events, resources, overload, releases, monitor, fleet } =
       this.#parts
     const port = await this.#admin.listen()
-    this.#adminUrl = urlOf(admin.tls === undefined ? 'http' : 'https', splitAddress(admin.address).host, port)
+    life.adminUrl = urlOf(admin.tls === undefined ? 'http' : 'https', splitAddress(admin.address).host, port)
     await this.#restore()
     await monitor.restore()
     supervisor.start()
@@ -98,6 +100,7 @@ export class Gateway {
     overload.start()
     await listeners.listen()
     life.state = 'ready'
+    fleet.start()
     events.publish('state', { state: 'ready' })
     await this.#startSelf()
     this.#watching = watchConfig(
@@ -175,7 +178,7 @@ export class Gateway {
     const { warnings, reasons } = createAdminContext(this.#parts).readiness()
     return {
       public: this.#parts.listeners.urls(),
-      admin: this.#adminUrl,
+      admin: this.#parts.life.adminUrl,
       routes: topology.gateway.routes,
       services: topology.services.length,
       instances: topology.services.reduce((sum, { available }) => sum + available, 0),
@@ -197,7 +200,7 @@ export class Gateway {
     this.#watchAbort.abort()
     const marked = this.#self?.drain('shutdown')
     listeners.beginDrain()
-    await sleep(acceptGrace)
+    if (listeners.first() !== undefined) await sleep(acceptGrace)
     await marked
     const closed = listeners.close()
     dataPath.tunnels.goAway()
@@ -224,12 +227,15 @@ export class Gateway {
       overload,
       mirrors,
       releases,
+      fleet,
+      audit,
       monitor,
     } = this.#parts
     this.#watchAbort.abort()
     await this.#watching
     overload.close()
     await releases.close()
+    await fleet.close()
     await monitor.close()
     await loader.close()
     await supervisor.stop()
@@ -240,6 +246,7 @@ export class Gateway {
     chains.close()
     await resources.close()
     await this.#admin.close()
+    await audit.close()
   }
 
   /** Something threw where nothing should. */

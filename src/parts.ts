@@ -1,12 +1,16 @@
+import { Audit } from '../plugins/audit.ts'
 import { Contracts } from '../plugins/contracts.ts'
 import { EventHub } from '../plugins/events.ts'
 import { watchAll } from '../plugins/exchange-watch.ts'
+import { LiveRequests } from '../plugins/live-requests.ts'
 import { createLogs, type Logs } from '../plugins/log.ts'
 import { Metrics } from '../plugins/metrics.ts'
 import { Mirrors } from '../plugins/mirrors.ts'
 import { Overload } from '../plugins/overload.ts'
 import { createProxy, type DataPath } from '../plugins/proxy.ts'
-import { type AdminParts, servicesOf, tablesOf, topologyOf } from './admin-context.ts'
+import { Refusals } from '../plugins/refusals.ts'
+import { Traffic } from '../plugins/traffic.ts'
+import { type AdminParts, liveVerdicts, servicesOf, tablesOf, topologyOf } from './admin-context.ts'
 import type { LoadedConfig } from './config/load.ts'
 import { watchFiles } from './config/watch.ts'
 import type { ConfigLoader } from './config-loader.ts'
@@ -21,6 +25,7 @@ import { createFilterResources, type ResourceSet } from './filter-resources.ts'
 import { FILTERS } from './filters/list.ts'
 import type { FilterMetrics } from './filters/metrics.ts'
 import { type Chains, createChains } from './filters/runner.ts'
+import { Fleet } from './fleet.ts'
 import { viewCanaries } from './health/canaries.ts'
 import { publishInstanceEvents } from './instance-events.ts'
 import { Listeners } from './listeners.ts'
@@ -45,11 +50,15 @@ export interface GatewayOptions {
   readonly config: LoadedConfig
   /** What loaded it; reads it again on each change. */
   readonly loader: ConfigLoader
+  /** `monitor`: it serves no clients, decides on no release and talks to no instance. Default `gateway`. */
+  readonly role?: 'gateway' | 'monitor'
 }
 
 /** What changes over the life of a gateway. */
 export interface Life {
   state: GatewayState
+  /** Where the admin side listens; empty before it does. */
+  adminUrl: string
   /** A snapshot from disk was put in. */
   hasSnapshot: boolean
   /** Of the files as they were last read; differs from the one in use = a restart is needed. */
@@ -120,8 +129,14 @@ function staticInstances(table: Table | undefined): Instance[] {
  */
 export function createParts(options: GatewayOptions): Parts {
   const { static: config } = options.config
+  const { role = 'gateway' } = options
   const [clock, random] = [systemClock, Math.random]
-  const life: Life = { state: 'starting', hasSnapshot: false, latestStaticHash: options.config.staticHash }
+  const life: Life = {
+    state: 'starting',
+    adminUrl: '',
+    hasSnapshot: false,
+    latestStaticHash: options.config.staticHash,
+  }
   const logs = createLogs(config.log, random)
   const { log } = logs
   const load = createLoad(options, life, logs)
@@ -199,7 +214,8 @@ export function createParts(options: GatewayOptions): Parts {
       if (maxChangedPercent === undefined) return
       await guardChange({ recorder, chains, side: replaySide }, current, candidate, maxChangedPercent)
     },
-    beforeSwap: (table) => upstreams.sync(table),
+    // A monitor has no requests for instances, and must not add its checks to those of all gateways.
+    beforeSwap: (table) => (role === 'monitor' ? undefined : upstreams.sync(table)),
     store,
     clock,
     log,
@@ -213,6 +229,8 @@ export function createParts(options: GatewayOptions): Parts {
     config,
     tables: store,
     events,
+    isFollower: role === 'monitor',
+    breaches: () => contracts.breaches(),
     onChange: (cause) => control.changed(cause, true),
     onNotified: (result) => metrics.monitor.notified('canary', result),
     clock,
@@ -222,7 +240,7 @@ export function createParts(options: GatewayOptions): Parts {
   const monitor = new Monitor({
     config: config.monitor,
     events,
-    services: () => servicesOf(parts),
+    services: () => servicesOf(parts, 'all'),
     registries: () => parts.registries(),
     onNotified: (channel, result) => metrics.monitor.notified(channel, result),
     clock,
@@ -247,7 +265,7 @@ export function createParts(options: GatewayOptions): Parts {
     onResult: (mirror, result) => metrics.mirrors.request(mirror, result),
     onDifference: (mirror, kind) => metrics.mirrors.difference(mirror, kind),
   })
-  const contracts = new Contracts({
+  const contracts: Contracts = new Contracts({
     clock,
     random,
     log,
@@ -257,7 +275,27 @@ export function createParts(options: GatewayOptions): Parts {
       log.warn({ ...breach }, 'a service does not keep its contract')
     },
   })
+  const traffic = new Traffic({ now: clock.now, table: () => store.current() })
+  const refusals = new Refusals({ now: clock.now, overload: () => overload.view })
+  const audit = new Audit({
+    now: clock.now,
+    file: config.admin.audit.file,
+    log,
+    versions: () => store.versions(),
+  })
+  const { debugKey } = config.admin
+  const debug =
+    debugKey === undefined
+      ? undefined
+      : new LiveRequests({
+          key: debugKey,
+          clock,
+          newId,
+          live: () => liveVerdicts(upstreams),
+          onToken: (result) => metrics.debugToken(result),
+        })
   const dataPath = createProxy({
+    debug,
     overload,
     store,
     upstreams,
@@ -272,12 +310,18 @@ export function createParts(options: GatewayOptions): Parts {
     watch: watchAll([mirrors.watch, contracts.watch]),
     onRecord: (record) => {
       metrics.record(record)
+      traffic.record(record)
+      refusals.record(record)
       releases.count(record)
       logs.access(record)
     },
     isDraining: () => life.state === 'draining',
   })
-  const listeners = new Listeners({ config, dataPath, onMalformed: (code) => metrics.malformed(code) })
+  const listeners = new Listeners({
+    config: role === 'monitor' ? { ...config, listen: {} } : config,
+    dataPath,
+    onMalformed: (code) => metrics.malformed(code),
+  })
   const metrics = new Metrics({
     maxSeries: config.metrics.maxSeries,
     version: options.version,
@@ -292,6 +336,20 @@ export function createParts(options: GatewayOptions): Parts {
     keyAges: () => resources.keyAges(),
     monitor,
   })
+  const fleet = new Fleet({
+    config,
+    role,
+    version: options.version,
+    startedAt: Date.now(),
+    state: () => life.state,
+    table: () => store.current(),
+    services: () => topologyOf(parts).services,
+    measured: () => traffic.view(),
+    addresses: () => ({ address: listeners.urls()[0] ?? '', admin: life.adminUrl }),
+    clock,
+    random,
+    log,
+  })
   const parts: Parts = {
     version: options.version,
     startedAt: Date.now(),
@@ -304,7 +362,12 @@ export function createParts(options: GatewayOptions): Parts {
     side: replaySide,
     mirrors,
     contracts,
+    traffic: role === 'monitor' ? { view: () => fleet.traffic() } : traffic,
+    refusals,
+    audit,
+    debug,
     releases,
+    fleet,
     monitor,
     upstreams,
     reducer,
@@ -338,6 +401,8 @@ export function createParts(options: GatewayOptions): Parts {
   store.onSwap((table) => {
     mirrors.keepOnly(table)
     contracts.keepOnly(table)
+    traffic.keepOnly(table)
+    refusals.keepOnly(table)
   })
   store.onSwap(review)
   publishInstanceEvents(parts)

@@ -26,6 +26,19 @@ export interface ReleaseStore {
   close(): Promise<void>
 }
 
+/** The same store for a process that serves no clients: it follows, a person may act through it, it never decides. */
+export function followingOnly(store: ReleaseStore): ReleaseStore {
+  return {
+    watch: (onStates, signal) => store.watch(onStates, signal),
+    load: () => store.load(),
+    save: (state, revision) => store.save(state, revision),
+    mayDecide: async () => false,
+    publish: async () => {},
+    collect: () => store.collect(),
+    close: () => store.close(),
+  }
+}
+
 /** For a gateway alone: in memory, so a restart begins anew. */
 export class LocalReleaseStore implements ReleaseStore {
   readonly #states = new Map<string, StoredRelease>()

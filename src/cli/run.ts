@@ -13,8 +13,8 @@ function banner(report: StartReport): string {
   const counts =
     `${report.routes} routes, ${report.services} services, ` + `${report.instances} instances in rotation`
   const lines = [
-    `sluice ${packageVersion()} is running`,
-    `  clients   ${report.public.join('  ')}`,
+    `sluice ${packageVersion()} is ${report.public.length === 0 ? 'watching (monitor: no clients are served)' : 'running'}`,
+    ...(report.public.length === 0 ? [] : [`  clients   ${report.public.join('  ')}`]),
     `  admin     ${report.admin}`,
     `  registry  ${registries.join(', ') || 'none'}`,
     `  table     ${counts}`,
@@ -66,13 +66,16 @@ function stopAtOnceOnNext(gateway: Gateway): void {
  * defect ended it; throws GW_LISTEN_FAILED, GW_CONFIG_UNREADABLE.
  */
 export async function run(
-  options: { config: string; json?: true },
+  options: { config: string; json?: true; role?: 'gateway' | 'monitor'; address?: string },
   terminal: Terminal,
   hooks: RunHooks = {},
 ): Promise<ExitCode> {
   const loader = new ConfigLoader({
     path: options.config,
-    env: terminal.env,
+    env:
+      options.address === undefined
+        ? terminal.env
+        : { ...terminal.env, SLUICE_ADMIN_ADDRESS: options.address },
     log: { warn: (_fields, text) => terminal.err(`sluice: ${text}`) },
   })
   const config = await load(loader, terminal)
@@ -80,7 +83,7 @@ export async function run(
     await loader.close()
     return 1
   }
-  const gateway = new Gateway({ version: packageVersion(), config, loader })
+  const gateway = new Gateway({ version: packageVersion(), config, loader, role: options.role ?? 'gateway' })
   const end = untilTheEnd(gateway)
   try {
     const report = await gateway.start(hooks)

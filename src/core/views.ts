@@ -1,4 +1,5 @@
 import type { PreviewReport } from './preview-view.ts'
+import type { PriorityClass } from './priority-class.ts'
 import type { PathMatch } from './route.ts'
 import type { Check, InstanceState, ProviderStatus, ServiceState } from './types.ts'
 
@@ -8,6 +9,8 @@ export interface RouteView {
   readonly name: string
   readonly source: string
   readonly priority: number
+  /** Of its requests, when there is not enough for all. Absent = as each of them shows who sent it. */
+  readonly class?: PriorityClass
   readonly hosts: readonly string[]
   readonly path: PathMatch
   readonly methods: readonly string[]
@@ -55,13 +58,7 @@ export interface ReleaseView {
   readonly reason: string
   /** Requests of both sides in this step, over all gateways. */
   readonly counts: ReleaseCounts
-  readonly checks: readonly {
-    readonly name: string
-    /** 1 = the alarm. */
-    readonly suspicion: number
-    /** Bad values in a row. */
-    readonly failures: number
-  }[]
+  readonly checks: readonly ReleaseCheckView[]
   /** The oldest first. */
   readonly history: readonly {
     readonly at: number
@@ -72,6 +69,18 @@ export interface ReleaseView {
     /** In the step that ended. */
     readonly counts: ReleaseCounts
   }[]
+}
+
+/** One check of a guard, in the current step. */
+export interface ReleaseCheckView {
+  /** As in the file; `contract` for the contracts of its routes. */
+  readonly name: string
+  /** 1 = the alarm. */
+  readonly suspicion: number
+  /** Bad values in a row; of `contract`: breaches. */
+  readonly failures: number
+  /** Of `contract`: what is broken, in words. */
+  readonly breaches?: readonly string[]
 }
 
 export interface ReleaseCounts {
@@ -165,6 +174,8 @@ export interface HealthVerdict {
 
 export interface ServiceView {
   readonly name: string
+  /** False: only a registry knows it, no route or setting does, and no request goes there. */
+  readonly isInTable: boolean
   readonly source: ServiceState['source'] | 'static' | 'absent'
   readonly reason?: string
   /** Routes that send to it. */
@@ -201,8 +212,6 @@ export interface TopologyView {
   }
   readonly registries: readonly RegistryView[]
   readonly services: readonly ServiceView[]
-  /** Services of the registries that nothing is routed to. */
-  readonly unrouted?: readonly ServiceView[]
   /** Dropped records and declarations, one line each. */
   readonly problems: readonly string[]
 }

@@ -1,4 +1,4 @@
-import type { RouteAction, RouteSpec, TextMatch } from '../core/route.ts'
+import type { RouteAction, RouteSpec, ServicePolicy, TextMatch } from '../core/route.ts'
 import type { Instance, RegistryState } from '../core/types.ts'
 import type {
   GatewayState,
@@ -8,6 +8,7 @@ import type {
   ServiceView,
   TopologyView,
 } from '../core/views.ts'
+import { unroutedService } from '../routing/services.ts'
 import type { Service, Table } from '../routing/table.ts'
 import { canariesOf } from './canaries.ts'
 
@@ -46,6 +47,8 @@ export interface TopologyInput {
   readonly registries: readonly RegistryView[]
   /** As of now: checks and sources change without a new table. */
   readonly registry: RegistryState
+  /** Policy of services that only a registry knows; absent = they are left out. */
+  readonly unrouted?: ServicePolicy
   /** Keys of instances that flap. Default: none. */
   readonly flapping?: ReadonlySet<string>
   readonly problems: readonly string[]
@@ -160,20 +163,42 @@ function routesByService(table: Table): ReadonlyMap<string, readonly string[]> {
   return names
 }
 
+/** Those of the table, and if they are wanted those that only a registry knows; by name. */
+function servicesBy({
+  table,
+  registry,
+  unrouted,
+  only,
+}: Pick<ServicesInput, 'table' | 'registry' | 'unrouted' | 'only'>): Service[] {
+  const services = [...(table?.services.values() ?? [])].filter(
+    ({ name }) => only === undefined || name === only,
+  )
+  if (unrouted !== undefined) {
+    const known = new Set([...(table?.services.values() ?? [])].map(({ policy }) => policy.registryName))
+    for (const [name, state] of registry.services) {
+      if (known.has(name) || table?.services.has(name) === true || (only !== undefined && name !== only))
+        continue
+      services.push(unroutedService(name, state, unrouted))
+    }
+  }
+  return services.sort((a, b) => (a.name < b.name ? -1 : 1))
+}
+
 type ServicesInput = Pick<
   TopologyInput,
-  'table' | 'instances' | 'services' | 'registry' | 'flapping' | 'now'
+  'table' | 'instances' | 'services' | 'registry' | 'unrouted' | 'flapping' | 'now'
 > & {
   /** Only the service of this name. */
   readonly only?: string
 }
 
-/** The services of a table with all their instances, by name. */
+/** Services with all their instances, by name. */
 export function viewServices({
   table,
   instances,
   services,
   registry,
+  unrouted,
   flapping,
   now,
   only,
@@ -182,41 +207,44 @@ export function viewServices({
   const live = new Map(instances.map((one) => [one.instance.key, one]))
   const loads = new Map(services.map((one) => [one.service, one]))
   const routes = routesByService(table)
-  const one = only === undefined ? undefined : table.services.get(only)
-  const shown = only === undefined ? [...table.services.values()] : one === undefined ? [] : [one]
-  return shown
-    .sort((a, b) => (a.name < b.name ? -1 : 1))
-    .map((service) => {
-      const latest =
-        service.source === 'static' ? undefined : registry.services.get(service.policy.registryName)
-      const checked = new Map(latest?.instances.map((one) => [one.key, one]))
-      const list = service.instances.map((one) =>
-        instanceView(one, {
-          use: useOf(one, service, live.get(one.key)),
-          live: live.get(one.key),
-          latest: checked.get(one.key),
-          isFlapping: flapping?.has(one.key) === true,
-          now,
-        }),
-      )
-      const load = loads.get(service.name)
-      const reason = latest === undefined ? service.reason : latest.reason
-      return {
-        name: service.name,
-        source: latest?.source ?? service.source,
-        ...(reason === undefined ? {} : { reason }),
-        routes: routes.get(service.name) ?? [],
-        balance: service.policy.balance.kind,
-        inFlight: load?.inFlight ?? 0,
-        retries: load?.retries ?? 0,
-        retryOverflows: load?.retryOverflows ?? 0,
-        isPanic: load?.isPanic ?? false,
-        ...(load?.breaker === undefined ? {} : { breaker: load.breaker }),
-        breakerRefusals: load?.breakerRefusals ?? 0,
-        available: list.filter(({ use }) => use === 'rotation').length,
-        instances: list,
-      }
-    })
+  const shown = servicesBy({
+    table,
+    registry,
+    ...(unrouted === undefined ? {} : { unrouted }),
+    ...(only === undefined ? {} : { only }),
+  })
+  return shown.map((service) => {
+    const latest =
+      service.source === 'static' ? undefined : registry.services.get(service.policy.registryName)
+    const checked = new Map(latest?.instances.map((one) => [one.key, one]))
+    const list = service.instances.map((one) =>
+      instanceView(one, {
+        use: useOf(one, service, live.get(one.key)),
+        live: live.get(one.key),
+        latest: checked.get(one.key),
+        isFlapping: flapping?.has(one.key) === true,
+        now,
+      }),
+    )
+    const load = loads.get(service.name)
+    const reason = latest === undefined ? service.reason : latest.reason
+    return {
+      name: service.name,
+      isInTable: table.services.has(service.name),
+      source: latest?.source ?? service.source,
+      ...(reason === undefined ? {} : { reason }),
+      routes: routes.get(service.name) ?? [],
+      balance: service.policy.balance.kind,
+      inFlight: load?.inFlight ?? 0,
+      retries: load?.retries ?? 0,
+      retryOverflows: load?.retryOverflows ?? 0,
+      isPanic: load?.isPanic ?? false,
+      ...(load?.breaker === undefined ? {} : { breaker: load.breaker }),
+      breakerRefusals: load?.breakerRefusals ?? 0,
+      available: list.filter(({ use }) => use === 'rotation').length,
+      instances: list,
+    }
+  })
 }
 
 /** Everything at one moment: registries, services, instances, what is wrong. Pure. */
@@ -231,7 +259,8 @@ export function viewTopology(input: TopologyInput): TopologyView {
   }
 }
 
-function servicesOf(action: RouteAction): readonly string[] {
+/** Names of the services that it may send to. */
+export function servicesOf(action: RouteAction): readonly string[] {
   return action.kind === 'proxy' ? action.targets.map(({ service }) => service) : []
 }
 
@@ -260,6 +289,7 @@ export function viewRoute(spec: RouteSpec, table?: Table): RouteView {
     name: spec.name,
     source: spec.source,
     priority: spec.priority,
+    ...(spec.class === undefined ? {} : { class: spec.class }),
     hosts: match.hosts,
     path: match.path,
     methods: match.methods,

@@ -1,17 +1,12 @@
-import type { InstanceState } from '../core/types.ts'
 import type { HealthVerdict, InstanceView, RegistryView, ServiceView } from '../core/views.ts'
 import { instanceBlindness, serviceBlindness } from './blindness.ts'
 
 /** Consul's check of the node itself. */
 const NODE_CHECK = 'serfHealth'
-/** What the gateway would send requests to. */
-const USABLE: ReadonlySet<InstanceState> = new Set(['passing', 'warning', 'unknown'])
 
 /** What a verdict is made from. */
 export interface VerdictInput {
   readonly service: ServiceView | undefined
-  /** In a registry, but nothing is routed to it: what the registry says is all that is known. */
-  readonly isUnrouted?: boolean
   readonly registries: readonly RegistryView[]
   /** Id, key, `address:port`, address or node of an instance; undefined = the service as a whole. */
   readonly instance: string | undefined
@@ -22,13 +17,9 @@ export interface VerdictInput {
  * whatever it does not know (a registry that does not answer, an instance it never heard of, one that a guard holds) is
  * `unknown`, because the caller must not take the gateway's blindness for the instance's fault. Pure.
  */
-export function judgeHealth({ service, isUnrouted, registries, instance }: VerdictInput): HealthVerdict {
+export function judgeHealth({ service, registries, instance }: VerdictInput): HealthVerdict {
   if (service === undefined) return unknown('no route and no registry knows this service')
-  if (instance === undefined) {
-    if (isUnrouted !== true) return judgeService(service, registries)
-    const available = service.instances.filter(({ state }) => USABLE.has(state)).length
-    return judgeService({ ...service, available }, registries)
-  }
+  if (instance === undefined) return judgeService(service, registries)
   const found = service.instances.filter((one) => isNamed(one, instance))
   const [only] = found
   if (only === undefined) return unknown(`${service.name} has no such instance, or not yet`)

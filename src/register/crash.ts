@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import type { AgentOptions } from './agent.ts'
+import type { Settings } from './settings.ts'
 
-/** The variable that tells `goodbye` which agent and which instance. */
+/** The variable that tells `goodbye` the instance and its registry. */
 export const GOODBYE_ENV = 'SLUICE_REGISTER_GOODBYE'
-/** For its one call. ms. */
+/** For its call. ms. */
 export const GOODBYE_MS = 500
 /** How long a crash may be held up in all. ms. */
 const LIMIT_MS = 1000
@@ -16,9 +16,9 @@ const PROGRAM = fileURLToPath(import.meta.url).replace(/crash(\.[jt]s)$/, 'goodb
  * Takes an instance out of the registry from a process that is about to die of an exception: by another process,
  * because this one is past making calls, and synchronously, so that the crash goes on as it would have.
  */
-export function sayGoodbye(agent: AgentOptions, id: string): void {
+export function sayGoodbye(settings: Settings): void {
   spawnSync(process.execPath, [PROGRAM], {
-    env: { ...process.env, [GOODBYE_ENV]: JSON.stringify({ agent, id }) },
+    env: { ...process.env, [GOODBYE_ENV]: JSON.stringify(settings) },
     stdio: 'ignore',
     timeout: LIMIT_MS,
     killSignal: 'SIGKILL',

@@ -111,6 +111,18 @@ function createService(policy: ServicePolicy, state: ServiceState | undefined, d
   }
 }
 
+const unrouted = new WeakMap<ServiceState, Service>()
+
+/** A service of a registry that no route and no setting names, as it would be if one did. */
+export function unroutedService(name: string, state: ServiceState, policy: ServicePolicy): Service {
+  let service = unrouted.get(state)
+  if (service === undefined) {
+    service = createService({ ...policy, name, registryName: name }, state, NO_DRAINS)
+    unrouted.set(state, service)
+  }
+  return service
+}
+
 /** Whether these drains mean the same for the service. */
 const isSameFor = (service: Service, a: Drains, b: Drains) =>
   a === b || service.instances.every(({ key }) => a.get(key) === b.get(key))

@@ -261,8 +261,10 @@ test('health of one instance, by path and by query, as JSON and as one word', as
   await agent(gateway, 'register', { ID: 'job-1', Name: 'job', Port: await freePort() })
   await waitFor(async () => (await ask('job/job-1', 'text/plain'))[1] === 'healthy\n')
   expect(await ask('job', 'text/plain')).toEqual([200, 'healthy\n'])
-  const { unrouted } = await gateway.admin<TopologyView>('/api/topology')
-  expect(unrouted).toMatchObject([
-    { name: 'job', instances: [{ id: 'job-1', use: 'out', reason: 'nothing is routed to its service' }] },
-  ])
+  const { services } = await gateway.admin<TopologyView>('/api/topology')
+  expect(services.find(({ name }) => name === 'job')).toMatchObject({
+    isInTable: false,
+    routes: [],
+    instances: [{ id: 'job-1', use: 'rotation' }],
+  })
 })

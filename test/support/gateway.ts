@@ -36,6 +36,8 @@ export interface GatewayOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Runs before the gateway starts, with its folder. */
   readonly prepare?: (folder: string) => void
+  /** Default `run`. */
+  readonly verb?: 'run' | 'monitor'
   /** Wait for readiness. Default true. */
   readonly waitReady?: boolean
 }
@@ -59,10 +61,14 @@ ${options.yaml ?? ''}`,
   for (const [name, yaml] of Object.entries(options.routes ?? {})) writeRoutes(name, yaml)
 
   options.prepare?.(folder)
-  const child: ChildProcess = spawn(join(ROOT, 'bin/sluice'), ['run', '-c', folder, '--json'], {
-    env: { ...process.env, ...options.env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+  const child: ChildProcess = spawn(
+    join(ROOT, 'bin/sluice'),
+    [options.verb ?? 'run', '-c', folder, '--json'],
+    {
+      env: { ...process.env, ...options.env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  )
   let output = ''
   const keep = (chunk: Buffer) => {
     output = (output + chunk.toString()).slice(-200_000)
@@ -126,6 +132,8 @@ export async function startService(options: {
   name: string
   version?: string
   port?: number
+  /** Further environment. */
+  env?: Readonly<Record<string, string>>
 }): Promise<ServiceProcess> {
   const child = spawn(
     process.execPath,
@@ -138,7 +146,10 @@ export async function startService(options: {
       '--port',
       String(options.port ?? 0),
     ],
-    { env: { ...process.env, CONSUL_HTTP_ADDR: options.registry }, stdio: ['ignore', 'pipe', 'inherit'] },
+    {
+      env: { ...process.env, CONSUL_HTTP_ADDR: options.registry, ...options.env },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
   )
   const exit = once(child, 'exit')
   let output = ''

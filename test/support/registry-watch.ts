@@ -1,9 +1,10 @@
 import { systemClock } from '../../src/core/duration.ts'
 import type { Instance, ProviderStatus, RegistryState, Snapshot } from '../../src/core/types.ts'
-import { type ConsulOptions, createConsulProvider } from '../../src/registry/consul.ts'
+import { type ConsulDeps, type ConsulOptions, createConsulProvider } from '../../src/registry/consul.ts'
+import type { RegistryProvider } from '../../src/registry/provider.ts'
 import { Reducer } from '../../src/registry/reducer.ts'
 
-/** A Consul provider at work, with the reducer behind it, and everything that both said. */
+/** A provider at work, with the reducer behind it, and everything that both said. */
 export interface RegistryWatch {
   readonly snapshots: readonly Snapshot[]
   readonly statuses: readonly ProviderStatus[]
@@ -19,8 +20,8 @@ export interface RegistryWatch {
   stop(): Promise<void>
 }
 
-/** Watches a Consul with the defaults of the configuration. The caller must `stop` it. */
-export function watchConsul(url: string, options: Partial<ConsulOptions> = {}): RegistryWatch {
+/** Runs a provider with the guards' defaults. `create` gets the clock, chance and log. The caller must `stop` it. */
+export function watchProvider(create: (deps: ConsulDeps) => RegistryProvider): RegistryWatch {
   const snapshots: Snapshot[] = []
   const statuses: ProviderStatus[] = []
   const lines: string[] = []
@@ -32,28 +33,13 @@ export function watchConsul(url: string, options: Partial<ConsulOptions> = {}): 
   const note = (fields: object, text: string) => {
     lines.push(`${text} ${JSON.stringify(fields)}`)
   }
-  const provider = createConsulProvider(
-    'main',
-    {
-      url,
-      datacentres: [],
-      mode: 'watch',
-      pollInterval: 5000,
-      wait: 55_000,
-      maxWatches: 64,
-      include: [],
-      exclude: [],
-      forbidAddresses: [],
-      ...options,
-    },
-    { clock: systemClock, random: Math.random, log: { warn: note, info: note } },
-  )
+  const provider = create({ clock: systemClock, random: Math.random, log: { warn: note, info: note } })
   const abort = new AbortController()
   const running = provider.watch(
     {
       next: (snapshot) => {
         snapshots.push(snapshot)
-        reducer.accept('main', snapshot)
+        reducer.accept(provider.name, snapshot)
       },
       status: (status) => {
         statuses.push(status)
@@ -75,4 +61,33 @@ export function watchConsul(url: string, options: Partial<ConsulOptions> = {}): 
       reducer.close()
     },
   }
+}
+
+/** Watches a Consul with the defaults of the configuration. The caller must `stop` it. */
+export function watchConsul(url: string, options: Partial<ConsulOptions> = {}): RegistryWatch {
+  return watchProvider((deps) => consulProvider(url, options, deps))
+}
+
+/** A provider for a Consul, named `main`, with the defaults of the configuration. */
+export function consulProvider(
+  url: string,
+  options: Partial<ConsulOptions>,
+  deps: ConsulDeps,
+): RegistryProvider {
+  return createConsulProvider(
+    'main',
+    {
+      url,
+      datacentres: [],
+      mode: 'watch',
+      pollInterval: 5000,
+      wait: 55_000,
+      maxWatches: 64,
+      include: [],
+      exclude: [],
+      forbidAddresses: [],
+      ...options,
+    },
+    deps,
+  )
 }

@@ -35,6 +35,7 @@ const instance = (n: number, fields: Partial<InstanceView> = {}): InstanceView =
 function service(instances: readonly InstanceView[], fields: Partial<ServiceView> = {}): ServiceView {
   return {
     name: 'shop',
+    isInTable: true,
     source: 'live',
     routes: ['shop'],
     balance: 'round-robin',

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { RegistryState } from '../../../src/core/types.ts'
+import type { RegistryState, ServiceState } from '../../../src/core/types.ts'
 import { viewRoute, viewServices } from '../../../src/health/topology.ts'
 import { anInstance, aRouted, aService, aTable } from '../../support/exchange.ts'
 
@@ -12,6 +12,26 @@ const live = (id: string, own: object = {}) => ({
   requests: 0,
   pool: { connected: 0, free: 0, queued: 0 },
   ...own,
+})
+
+test('shows what only a registry knows apart from what is in the table, if that is wanted', () => {
+  const service = aService([anInstance('good', 1)])
+  const other = { source: 'live', instances: [anInstance('lonely', 2)] } as unknown as ServiceState
+  const input = {
+    table: aTable(service),
+    instances: [],
+    services: [],
+    registry: { services: new Map([['other', other]]), problems: [] },
+    now: 1000,
+  }
+  expect(viewServices(input).map(({ name }) => name)).toEqual(['shop'])
+  const all = viewServices({ ...input, unrouted: service.policy })
+  expect(
+    all.map(({ name, isInTable, instances }) => [name, isInTable, instances.map(({ id }) => id)]),
+  ).toEqual([
+    ['other', false, ['lonely']],
+    ['shop', true, ['good']],
+  ])
 })
 
 test('says of each instance what the gateway makes of it and why', () => {
@@ -136,4 +156,9 @@ test('a route shows its filters by name, never their options', () => {
   expect(JSON.stringify(view)).not.toContain('swordfish')
   expect(view.conditions).toEqual(['header x-beta present', 'query v exact "2"', 'client in 10.0.0.0/8'])
   expect(view.target).toBe('shop')
+})
+
+test('a route shows its class, where it has one', () => {
+  expect(viewRoute(aRouted(undefined, { spec: { class: 'bots' } }).route.spec).class).toBe('bots')
+  expect(viewRoute(aRouted(undefined).route.spec)).not.toHaveProperty('class')
 })

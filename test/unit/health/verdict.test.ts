@@ -1,37 +1,14 @@
 import { expect, test } from 'vitest'
 import type { InstanceView, RegistryView, ServiceView } from '../../../src/core/views.ts'
 import { judgeHealth } from '../../../src/health/verdict.ts'
+import { anInstanceView, aServiceView } from '../../support/views.ts'
 
-const INSTANCE: InstanceView = {
+const INSTANCE = anInstanceView('shop-1', {
   key: 'consul/dc1/n1/shop-1',
-  id: 'shop-1',
   address: '10.0.0.7:8080',
-  scheme: 'http',
-  state: 'passing',
-  use: 'rotation',
-  weight: 1,
   node: 'n1',
-  tags: [],
-  checks: [],
-  inFlight: 0,
-  requests: 0,
-  failures: 0,
-  ejectedForMs: 0,
-  sockets: { connected: 0, free: 0, queued: 0 },
-}
-const SERVICE: ServiceView = {
-  name: 'shop',
-  source: 'live',
-  routes: [],
-  balance: 'least-request',
-  inFlight: 0,
-  retries: 0,
-  retryOverflows: 0,
-  isPanic: false,
-  breakerRefusals: 0,
-  available: 1,
-  instances: [INSTANCE],
-}
+})
+const SERVICE = aServiceView('shop', [INSTANCE])
 const registries = (state: RegistryView['status']['state']): RegistryView[] => [
   { name: 'consul', type: 'consul', status: { state } },
 ]
@@ -120,8 +97,8 @@ test('a service is unhealthy when none of its instances can be used', () => {
   expect(whole({ available: 0, instances: [] })).toBe('unknown')
 })
 
-const whole = (service: ServiceView, all: RegistryView[], isUnrouted = false) =>
-  judgeHealth({ service, registries: all, instance: undefined, isUnrouted })
+const whole = (service: ServiceView, all: RegistryView[]) =>
+  judgeHealth({ service, registries: all, instance: undefined })
 
 test('a registry that lists nobody of a service may have somebody once it answers', () => {
   const down = {
@@ -157,15 +134,4 @@ test('a service all of whose nodes are silent is unknown, as each of its instanc
     whole({ ...SERVICE, available: 0, instances }, registries('live')).verdict
   expect(of(silent)).toBe('unknown')
   expect(of(silent, failed), 'one has failed for certain, and nobody can be used').toBe('unhealthy')
-})
-
-test('of a service that nothing is routed to, the registry alone is asked', () => {
-  const out = { use: 'out', reason: 'nothing is routed to its service' } as const
-  const of = (state: InstanceView['state']) => {
-    const service = { ...SERVICE, available: 0, instances: [{ ...INSTANCE, ...out, state }] }
-    const one = judgeHealth({ service, registries: registries('live'), instance: 'shop-1', isUnrouted: true })
-    return [whole(service, registries('live'), true).verdict, one.verdict]
-  }
-  expect(of('passing')).toEqual(['healthy', 'healthy'])
-  expect(of('critical')).toEqual(['unhealthy', 'unhealthy'])
 })

@@ -1,0 +1,4 @@
+import { consulHarness } from '../support/consul-harness.ts'
+import { registryConformance } from '../support/registry-conformance.ts'
+
+registryConformance('consul', consulHarness)
