@@ -155,7 +155,7 @@ test('an ejection and the return stand in the history', async () => {
 test('an instance that flaps is shown, told, raises an alert, and is quiet again', async () => {
   const gateway = await gatewayWith(`${EMBEDDED}
 monitor:
-  flapping: { changes: 3, within: 3s }
+  flapping: { changes: 3, within: 5s }
   alerts: { interval: 100ms }`)
   const events = await opened(followEvents(gateway.adminUrl))
   const agent = agentOf(gateway)
@@ -398,8 +398,8 @@ monitor:
   )
   for (let i = 0; i < 50; i++) expect((await fetch(gateway.publicUrl)).status).toBe(200)
   expect((await historyOf(gateway)).entries).toHaveLength(1)
-  expect(gateway.output().split('cannot be written')).toHaveLength(2)
   const begun = performance.now()
   expect(await gateway.stop()).toBe(0)
-  expect(performance.now() - begun).toBeLessThan(8000)
+  expect(performance.now() - begun).toBeLessThan(15_000)
+  expect(gateway.output().split('cannot be written')).toHaveLength(2)
 })
