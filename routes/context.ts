@@ -2,6 +2,7 @@ import type {} from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
 import type { AuditEntry } from '../src/core/audit-view.ts'
 import type { FleetView } from '../src/core/fleet-view.ts'
+import type { AlertView, HistoryQuery, HistoryView } from '../src/core/monitor-view.ts'
 import type { RefusalsView } from '../src/core/refusal-view.ts'
 import type { TrafficView } from '../src/core/traffic-view.ts'
 import type {
@@ -84,6 +85,10 @@ export interface AdminContext {
   takeFleetReport(body: unknown): boolean
   /** `instance`: how one of the service is named; undefined = the service as a whole. */
   health(service: string, instance: string | undefined): HealthVerdict
+  /** What became of instances and registries. */
+  history(query: HistoryQuery): HistoryView
+  /** What is wrong by the rules, or was until a short while ago. */
+  alerts(): readonly AlertView[]
   tables(): TablesView
   rollback(version: number): Promise<TableVersionView>
   explain(request: ExplainRequest): object

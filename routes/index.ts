@@ -7,6 +7,7 @@ import { fleetRoutes } from './fleet.ts'
 import { healthRoutes } from './health.ts'
 import { instanceRoutes } from './instances.ts'
 import { mirrorRoutes } from './mirror.ts'
+import { monitorRoutes } from './monitor.ts'
 import { pageRoutes } from './page.ts'
 import { questionRoutes } from './questions.ts'
 import { refusalRoutes } from './refusals.ts'
@@ -26,6 +27,7 @@ export const ADMIN_ROUTES: readonly AdminRoutes[] = [
   questionRoutes,
   instanceRoutes,
   fleetRoutes,
+  monitorRoutes,
   mirrorRoutes,
   trafficRoutes,
   refusalRoutes,

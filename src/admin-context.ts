@@ -12,8 +12,10 @@ import { type CandidateDeps, type CandidateFiles, compileCandidate } from './can
 import { GatewayError } from './core/errors.ts'
 import type {
   GatewayState,
+  HealthVerdict,
   PreviewView,
   RegistryView,
+  ServiceView,
   TablesView,
   TopologyView,
   ValidationView,
@@ -22,8 +24,9 @@ import type { DrainControl } from './drain-control.ts'
 import type { Fleet } from './fleet.ts'
 import { viewCanaries } from './health/canaries.ts'
 import { readiness } from './health/readiness.ts'
-import { ejectionText, viewRoute, viewTopology } from './health/topology.ts'
+import { ejectionText, viewRoute, viewServices, viewTopology } from './health/topology.ts'
 import { judgeHealth } from './health/verdict.ts'
+import type { Monitor } from './monitor.ts'
 import { type PreviewDeps, runPreview } from './preview-run.ts'
 import type { Upstreams } from './proxy/upstreams.ts'
 import { type EmbeddedRegistry, requireEmbedded } from './registry/embedded.ts'
@@ -58,6 +61,7 @@ export interface AdminParts extends CandidateDeps, PreviewDeps {
   needsRestart(): boolean
   readonly releases: Releases
   readonly fleet: Fleet
+  readonly monitor: Monitor
 }
 
 const lintOf = new WeakMap<Table, readonly string[]>()
@@ -98,6 +102,7 @@ export function topologyOf(parts: AdminParts, scope: 'table' | 'all' = 'table'):
     services: upstreams.serviceStats(),
     registries: parts.registries(),
     registry: reducer.state(),
+    flapping: parts.monitor.flapping,
     problems: control.problems,
     state: parts.state(),
     version,
@@ -114,8 +119,31 @@ export function liveVerdicts(upstreams: Upstreams): LiveVerdict {
   return ({ key }) => reasons.get(key)
 }
 
+/** Services, or the one of this name, at this moment; `scope` as for `topologyOf`. */
+export function servicesOf(
+  { store, upstreams, reducer, monitor, control }: AdminParts,
+  scope: 'table' | 'all',
+  only?: string,
+): ServiceView[] {
+  return viewServices({
+    ...(scope === 'all' ? { unrouted: control.config.dynamic.defaultPolicy } : {}),
+    table: store.current(),
+    instances: upstreams.stats(only),
+    ...(only === undefined ? {} : { only }),
+    services: upstreams.serviceStats(),
+    registry: reducer.state(),
+    flapping: monitor.flapping,
+    now: Date.now(),
+  })
+}
+
 /** Tables of a gateway at this moment. */
 export const tablesOf = viewTables
+
+function healthOf(parts: AdminParts, name: string, instance: string | undefined): HealthVerdict {
+  const [service] = servicesOf(parts, 'all', name)
+  return judgeHealth({ service, registries: parts.registries(), instance })
+}
 
 async function validate(parts: AdminParts, files: CandidateFiles): Promise<ValidationView> {
   const candidate = await compileCandidate(parts, files, false)
@@ -160,14 +188,13 @@ export function createAdminContext(parts: AdminParts): AdminContext {
     canaries: () => releases.complete(viewCanaries(store.current())),
     decidesCanaries: () => releases.isDeciding,
     actOnCanary: ({ name, action, by, reason }) => releases.act(name, action, by, reason),
-    services: () => topologyOf(parts, 'all').services,
+    services: () => servicesOf(parts, 'all'),
     topology: () => topologyOf(parts, 'all'),
     fleet: () => parts.fleet.view(),
     takeFleetReport: (body) => parts.fleet.take(body),
-    health(service, instance) {
-      const { services, registries } = topologyOf(parts, 'all')
-      return judgeHealth({ service: services.find(({ name }) => name === service), registries, instance })
-    },
+    history: (query) => parts.monitor.history(query),
+    alerts: () => parts.monitor.alerts(),
+    health: (service, instance) => healthOf(parts, service, instance),
     tables: () => viewTables(parts),
     async rollback(version) {
       const table = await control.rollback(version)

@@ -82,10 +82,12 @@ export class Gateway {
    */
   async start(hooks: StartHooks = {}): Promise<StartReport> {
     const { admin } = this.#config
-    const { supervisor, life, control, listeners, events, resources, overload, releases, fleet } = this.#parts
+    const { supervisor, life, control, listeners, events, resources, overload, releases, monitor, fleet } =
+      this.#parts
     const port = await this.#admin.listen()
     life.adminUrl = urlOf(admin.tls === undefined ? 'http' : 'https', splitAddress(admin.address).host, port)
     await this.#restore()
+    await monitor.restore()
     supervisor.start()
     await resources.start()
     hooks.beforeFirstTable?.(this)
@@ -94,6 +96,7 @@ export class Gateway {
     await releases.learn(control.config.dynamic.canaries)
     await control.start('start')
     releases.start()
+    monitor.start()
     this.#sweepFilters()
     overload.start()
     await listeners.listen()
@@ -227,12 +230,14 @@ export class Gateway {
       releases,
       fleet,
       audit,
+      monitor,
     } = this.#parts
     this.#watchAbort.abort()
     await this.#watching
     overload.close()
     await releases.close()
     await fleet.close()
+    await monitor.close()
     await loader.close()
     await supervisor.stop()
     await snapshot?.flush()
