@@ -366,6 +366,7 @@ export function createParts(options: GatewayOptions): Parts {
     traffic: role === 'monitor' ? { view: () => fleet.traffic() } : traffic,
     refusals,
     audit,
+    tools: config.admin.tools,
     debug,
     releases,
     fleet,
