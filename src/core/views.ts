@@ -1,4 +1,5 @@
 import type { PreviewReport } from './preview-view.ts'
+import type { PriorityClass } from './priority-class.ts'
 import type { PathMatch } from './route.ts'
 import type { Check, InstanceState, ProviderStatus, ServiceState } from './types.ts'
 
@@ -21,6 +22,8 @@ export interface RouteView {
   /** `name` or `name (type)`. Options may hold secrets and are not shown. */
   readonly filters: readonly string[]
   readonly labels: Readonly<Record<string, string>>
+  /** Who goes first when there is not enough for all; absent = as each request shows. */
+  readonly class?: PriorityClass
   /** Lanes and canary rules that look at its requests. */
   readonly canaries: readonly string[]
 }
@@ -48,6 +51,17 @@ export interface ReleaseView {
   /** Counted from 1; 0 = before the first, or rolled back. */
   readonly step: number
   readonly steps: number
+  /** The steps. */
+  readonly plan: readonly {
+    /** 0 to 100. */
+    readonly percent: number
+    /** At least so long. ms. */
+    readonly forMs: number
+    /** And at least so many requests of the canary. */
+    readonly minRequests: number
+    /** A person promotes. */
+    readonly isHold: boolean
+  }[]
   /** When the step began. */
   readonly since: number
   /** `ramp`, or who. */
