@@ -11,6 +11,7 @@ const BENCHES: Readonly<Record<string, readonly string[]>> = {
   routing: ['--expose-gc', 'bench/routing.ts'],
   canary: ['bench/canary.ts'],
   ramp: ['bench/ramp.ts'],
+  grey: ['bench/grey.ts'],
   pick: ['bench/pick.ts'],
   large: ['bench/large.ts'],
   proxy: ['bench/proxy.ts'],

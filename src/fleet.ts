@@ -52,7 +52,6 @@ export class Fleet {
   #kv: ConsulKv | undefined
   #session: Promise<void> | undefined
   #running: Promise<void> | undefined
-  #listening: Promise<void> | undefined
   #sequence = 0
   #readAt = Number.NEGATIVE_INFINITY
   #reading: Promise<void> | undefined
@@ -68,15 +67,19 @@ export class Fleet {
 
   /** Once there is a table. */
   start(): void {
-    const { config, clock, random, log } = this.#deps
+    const { config, role, clock, random, log } = this.#deps
     const { store, prefix, push } = config.fleet
     const registry = store === undefined ? undefined : config.registries[store]
     if (registry?.type === 'consul') {
       this.#kv = new ConsulKv({ ...registry, url: registry.url ?? '' }, prefix, { clock, random, log })
-      this.#session = this.#kv.keepSession(`sluice ${this.#name}`, this.#abort.signal)
     }
+    // A monitor only reads: its token needs no right to write.
+    if (role === 'monitor') {
+      this.#running = this.#listen()
+      return
+    }
+    this.#session = this.#kv?.keepSession(`sluice ${this.#name}`, this.#abort.signal)
     if (this.#kv !== undefined || push.length > 0) this.#running = this.#run()
-    if (this.#deps.role === 'monitor') this.#listening = this.#listen()
   }
 
   async #run(): Promise<void> {
@@ -214,7 +217,6 @@ export class Fleet {
   async close(): Promise<void> {
     this.#abort.abort()
     await this.#running
-    await this.#listening
     await this.#reading
     await this.#session
     await this.#kv?.close()

@@ -223,6 +223,7 @@ export function createParts(options: GatewayOptions): Parts {
     tables: store,
     events,
     isFollower: role === 'monitor',
+    breaches: () => contracts.breaches(),
     onChange: (cause) => control.changed(cause, true),
     clock,
     random,
@@ -247,7 +248,7 @@ export function createParts(options: GatewayOptions): Parts {
     onResult: (mirror, result) => metrics.mirrors.request(mirror, result),
     onDifference: (mirror, kind) => metrics.mirrors.difference(mirror, kind),
   })
-  const contracts = new Contracts({
+  const contracts: Contracts = new Contracts({
     clock,
     random,
     log,

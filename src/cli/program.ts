@@ -7,8 +7,11 @@ import { type DiffOptions, diff } from './diff.ts'
 import { drain } from './drain.ts'
 import { explain } from './explain.ts'
 import { type HashOptions, hash } from './hash.ts'
+
 import { defineMonitor } from './monitor.ts'
+import { defineMonitorVerbs } from './monitor-verbs.ts'
 import { configOption } from './options.ts'
+
 import { type ReloadOptions, reload } from './reload.ts'
 import { type RollcheckOptions, rollcheck } from './rollcheck.ts'
 import { run } from './run.ts'
@@ -212,6 +215,8 @@ export async function runProgram(argv: readonly string[], terminal = processTerm
   const program = new Command('sluice')
     .description('Sluice: a dynamic-routing API gateway')
     .version(packageVersion(), '-V, --version')
+    // So that verbs may have a --version of their own.
+    .enablePositionalOptions()
     .showHelpAfterError('(--help shows what there is)')
     .configureOutput({
       writeOut: (text) => terminal.out(text.trimEnd()),
@@ -227,6 +232,7 @@ export async function runProgram(argv: readonly string[], terminal = processTerm
   defineHash(program, terminal, done)
   defineCanary(program, terminal, done)
   defineMonitor(program, terminal, done)
+  defineMonitorVerbs(program, terminal, done)
   for (const verb of program.commands) {
     verb.exitOverride()
     for (const below of verb.commands) below.exitOverride()

@@ -9,6 +9,8 @@ export interface RouteView {
   readonly name: string
   readonly source: string
   readonly priority: number
+  /** Of its requests, when there is not enough for all. Absent = as each of them shows who sent it. */
+  readonly class?: PriorityClass
   readonly hosts: readonly string[]
   readonly path: PathMatch
   readonly methods: readonly string[]
@@ -69,13 +71,7 @@ export interface ReleaseView {
   readonly reason: string
   /** Requests of both sides in this step, over all gateways. */
   readonly counts: ReleaseCounts
-  readonly checks: readonly {
-    readonly name: string
-    /** 1 = the alarm. */
-    readonly suspicion: number
-    /** Bad values in a row. */
-    readonly failures: number
-  }[]
+  readonly checks: readonly ReleaseCheckView[]
   /** The oldest first. */
   readonly history: readonly {
     readonly at: number
@@ -86,6 +82,18 @@ export interface ReleaseView {
     /** In the step that ended. */
     readonly counts: ReleaseCounts
   }[]
+}
+
+/** One check of a guard, in the current step. */
+export interface ReleaseCheckView {
+  /** As in the file; `contract` for the contracts of its routes. */
+  readonly name: string
+  /** 1 = the alarm. */
+  readonly suspicion: number
+  /** Bad values in a row; of `contract`: breaches. */
+  readonly failures: number
+  /** Of `contract`: what is broken, in words. */
+  readonly breaches?: readonly string[]
 }
 
 export interface ReleaseCounts {

@@ -208,7 +208,8 @@ export function viewTopology(input: TopologyInput): TopologyView {
   }
 }
 
-function servicesOf(action: RouteAction): readonly string[] {
+/** Names of the services that it may send to. */
+export function servicesOf(action: RouteAction): readonly string[] {
   return action.kind === 'proxy' ? action.targets.map(({ service }) => service) : []
 }
 
@@ -237,6 +238,7 @@ export function viewRoute(spec: RouteSpec, table?: Table): RouteView {
     name: spec.name,
     source: spec.source,
     priority: spec.priority,
+    ...(spec.class === undefined ? {} : { class: spec.class }),
     hosts: match.hosts,
     path: match.path,
     methods: match.methods,

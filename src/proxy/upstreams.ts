@@ -9,7 +9,7 @@ import { Health, type HealthDeps } from './health.ts'
 import { Leaving, type LeavingEvent } from './leaving.ts'
 import { LiveUpstream, type Stream } from './live-upstream.ts'
 import { pickSide } from './side-pick.ts'
-import { createGroup, type Group, lookUp } from './upstream-group.ts'
+import { countInZone, createGroup, type Group, lookUp } from './upstream-group.ts'
 import type { ServiceStats, UpstreamStats } from './upstream-stats.ts'
 
 /** Retries at a time that a service always may have, however little traffic there is. */
@@ -176,7 +176,10 @@ export class Upstreams {
       const isWhole = candidates === group.eligible || candidates === group.reserve
       // Of a version: ejections are ignored for the whole service or not at all, as its events say.
       const share = isWhole ? panic : Number(group.isPanic)
-      rotation = rotate(candidates, { panic: share, zone, ownZone: this.#deps.zone })
+      const ownZone = this.#deps.zone
+      const zoneTotal = ownZone === undefined ? undefined : countInZone(group, candidates, ownZone)
+      const rules = { panic: share, zone, ownZone, ...(zoneTotal === undefined ? {} : { zoneTotal }) }
+      rotation = rotate(candidates, rules)
       group.rotations.set(candidates, rotation)
     }
     return rotation

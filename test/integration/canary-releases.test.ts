@@ -33,6 +33,7 @@ const RAMP: Ramp = {
     minRequests: 50,
     failures: 1,
     onFail: 'rollback',
+    contract: 'hold',
   },
 }
 
@@ -88,7 +89,7 @@ async function aGateway(
   const abort = new AbortController()
   const log = { warn: () => {}, info: () => {} }
   const kv = new ConsulKv(connection, prefix, { clock: systemClock, random: Math.random, log })
-  const store = own.store ?? new KvReleaseStore(kv, { log, name })
+  const store = own.store ?? new KvReleaseStore(kv, { log, name, isFollower: false })
   const tally = new Tally(`${name}-${rounds++}`, now - 1)
   const decisions: ReleaseState[] = []
   const deps: ControllerDeps = {
@@ -96,6 +97,7 @@ async function aGateway(
     store,
     tally,
     values: () => ({}),
+    breaches: () => [],
     onChanges: () => {},
     onDecision: (state) => void decisions.push(state),
     clock: { now: () => now, monotonic: () => performance.now() },

@@ -66,6 +66,7 @@ function service(index: number, { instances, now, names }: Landscape): ServiceVi
   const list = Array.from({ length: instances }, (_, at) => instance(name, index + 1, at, now))
   return {
     name,
+    isInTable: true,
     source: 'live',
     routes: [`${name}-api`],
     balance: 'least-requests',
