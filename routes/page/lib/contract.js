@@ -4,26 +4,10 @@
  * epoch.
  */
 
-/**
- * Buckets, the oldest first.
- * @typedef {object} Series
- * @property {number} from
- * @property {readonly number[]} requests
- * @property {readonly number[]} errors
- * @property {readonly (number | null)[]} p50
- * @property {readonly (number | null)[]} p99
- */
-/** @typedef {{ rps: number, errorRatio: number, p50: number | null, p99: number | null, series: Series }} Traffic */
-/** @typedef {{ rps: number, errorRatio: number, p50: number | null, p99: number | null }} InstanceTraffic */
-/**
- * @typedef {object} TrafficView
- * @property {number} at
- * @property {number} bucketMs
- * @property {Traffic} total
- * @property {Readonly<Record<string, Traffic>>} services
- * @property {Readonly<Record<string, { rps: number, errorRatio: number, services: Readonly<Record<string, number>> }>>} routes
- * @property {Readonly<Record<string, InstanceTraffic>>} instances By key.
- */
+/** @typedef {import('../../../src/core/traffic-view.ts').TrafficView} TrafficView */
+/** @typedef {import('../../../src/core/traffic-view.ts').ServiceTraffic} Traffic */
+/** @typedef {TrafficView['instances'][string]} InstanceTraffic */
+/** @typedef {import('../../../src/core/fleet-view.ts').FleetView} FleetView */
 /**
  * @typedef {object} Alert
  * @property {string} id
@@ -50,12 +34,6 @@
  * @property {string} [reason]
  */
 /** @typedef {{ entries: readonly HistoryEntry[], from?: number, flapping?: readonly { service: string, key: string, changes: number, since: number }[] }} HistoryView */
-/** @typedef {{ gateway: string, use: string, reason?: string, inFlight: number, rps: number, errorRatio: number, p99: number | null }} Seen */
-/**
- * @typedef {object} FleetView
- * @property {readonly { id: string, name: string, address: string, admin?: string, version: string, startedAt: number, table?: number, state: string, seenAt: number, isSelf: boolean, isStale: boolean }[]} gateways
- * @property {Readonly<Record<string, readonly Seen[]>>} instances
- */
 /** @typedef {{ canWrite: boolean, who?: string }} SessionView */
 /** @typedef {import('../../../src/core/views.ts').TopologyView} TopologyView */
 /** @typedef {import('../../../src/core/views.ts').CanaryView} CanaryView */

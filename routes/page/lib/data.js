@@ -19,6 +19,9 @@ export const useCanaries = () => useResource('/api/canaries', { everyMs: 5000, o
 export const useAlerts = () =>
   useResource('/api/alerts', { everyMs: 5000, on: ['alert', 'instance', 'ejection', 'panic'] })
 
+/** @returns {import('./resource.js').Known<import('./contract.js').FleetView>} */
+export const useFleet = () => useResource('/api/fleet', { everyMs: 5000 })
+
 /** @returns {import('./resource.js').Known<import('./contract.js').TablesView>} */
 export const useTables = () => useResource('/api/tables', { everyMs: 15_000, on: ['table', 'rejected'] })
 

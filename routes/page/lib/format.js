@@ -35,6 +35,7 @@ export function percent(ratio) {
 /** @param {Figure} ms */
 export function millis(ms) {
   if (ms == null) return NONE
+  if (ms === 0) return '0 ms'
   if (ms < 10) return `${tenths.format(ms)} ms`
   return ms < 1000 ? `${whole.format(ms)} ms` : `${tenths.format(ms / 1000)} s`
 }
@@ -52,9 +53,12 @@ export function span(ms) {
   return `${Math.floor(hours / 24)} d`
 }
 
+/** Seconds matter in the first minute only. @param {number} ms */
+const coarse = (ms) => (ms < 60_000 ? ms : ms - (ms % 60_000))
+
 /** @param {Figure} at ms since the epoch. @param {number} now */
 export const ago = (at, now) =>
-  at == null || at === 0 ? 'never' : now - at < 1000 ? 'now' : `${span(now - at)} ago`
+  at == null || at === 0 ? 'never' : now - at < 1000 ? 'now' : `${span(coarse(now - at))} ago`
 
 /** @param {number} at */
 export const timeOfDay = (at) => clock.format(at)

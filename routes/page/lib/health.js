@@ -16,7 +16,9 @@ export function instanceTone({ use, state }) {
 }
 
 /** @param {ServiceView} service @returns {Tone} */
-export function serviceTone({ available, instances, source, isPanic, breaker }) {
+export function serviceTone({ isInTable, available, instances, source, isPanic, breaker }) {
+  // No request goes there: whatever it is, nobody misses it here.
+  if (isInTable === false) return 'idle'
   if (available === 0 || breaker === 'open') return 'bad'
   if (source === 'stale' || source === 'held' || isPanic || breaker === 'half-open') return 'warn'
   return instances.every((one) => instanceTone(one) === 'good' || instanceTone(one) === 'idle')
@@ -25,7 +27,8 @@ export function serviceTone({ available, instances, source, isPanic, breaker }) 
 }
 
 /** Why a service is not `good`, in words; empty when it is. @param {ServiceView} service */
-export function serviceTrouble({ available, instances, source, reason, isPanic, breaker }) {
+export function serviceTrouble({ isInTable, available, instances, source, reason, isPanic, breaker }) {
+  if (isInTable === false) return 'no route sends here'
   const bad = instances.filter((one) => instanceTone(one) === 'bad' || instanceTone(one) === 'warn').length
   return [
     available === 0 ? (instances.length === 0 ? 'no instances' : 'nothing in rotation') : '',
@@ -74,3 +77,23 @@ export function byVersion(instances) {
   }
   return [...groups].sort(([a], [b]) => a.localeCompare(b, 'en', { numeric: true }))
 }
+
+/** @param {readonly InstanceView[]} instances How many are how well. */
+export function countTones(instances) {
+  const sums = { good: 0, warn: 0, bad: 0, idle: 0 }
+  for (const one of instances) sums[instanceTone(one)] += 1
+  return sums
+}
+
+/** @param {number} ratio Of errors, 0 to 1. @returns {Tone | undefined} */
+export const errorTone = (ratio) => (ratio >= 0.05 ? 'bad' : ratio >= 0.01 ? 'warn' : undefined)
+
+/** @param {string | undefined} state Of an instance, or what became of it. @returns {Tone} */
+export function stateTone(state) {
+  if (state === 'passing' || state === 'returned' || state === 'appeared') return 'good'
+  if (state === 'critical' || state === 'ejected') return 'bad'
+  return state === 'warning' ? 'warn' : 'idle'
+}
+
+/** Somebody should look. @param {Tone} tone */
+export const isTrouble = (tone) => tone === 'bad' || tone === 'warn'

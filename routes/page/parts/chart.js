@@ -14,6 +14,7 @@ const PAD = { left: 46, right: 8, top: 8, bottom: 18 }
  * @property {readonly (number | null)[]} values
  * @property {string} tone Class of its colour: `line-1`, `line-2`, `line-bad`.
  * @property {boolean} [isArea]
+ * @property {boolean} [isSparse] No line where the value is 0.
  */
 
 /** A round number at or above: 1, 2 or 5 times a power of ten. @param {number} value */
@@ -26,7 +27,7 @@ export function roundUp(value) {
 /** @param {ChartSeries} series @param {(value: number) => string} format */
 function inWords({ label, values }, format) {
   const known = values.filter((value) => value != null)
-  if (known.length === 0) return `${label}: no values`
+  if (known.length === 0) return `${label}: none`
   return `${label}: now ${format(known.at(-1) ?? 0)}, highest ${format(Math.max(...known))}`
 }
 
@@ -69,8 +70,8 @@ export function Chart({ label, series, from, bucketMs, format }) {
             const index = Math.round(part * (length - 1))
             return html`<text x=${x(index)} y=${HEIGHT - 3} text-anchor=${part === 0 ? 'start' : part === 1 ? 'end' : 'middle'}>${timeOfDay(from + (index + 1) * bucketMs)}</text>`
           })}</g>
-          ${series.map(({ values, tone, isArea }) => {
-            const line = linePath(values, x, y)
+          ${series.map(({ values, tone, isArea, isSparse }) => {
+            const line = linePath(isSparse ? values.map((value) => value || null) : values, x, y)
             return html`<g class=${cx('chart-line', tone)}>
               ${
                 isArea &&

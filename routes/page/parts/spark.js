@@ -37,7 +37,8 @@ export const Spark = memo(({ values, errors, max }) => {
   const x = (/** @type {number} */ index) => (index / Math.max(1, values.length - 1)) * WIDTH
   const y = (/** @type {number} */ value) => HEIGHT - 2 - (value / top) * (HEIGHT - 4)
   const line = linePath(values, x, y)
-  const hasErrors = errors?.some((value) => (value ?? 0) > 0)
+  // A line along the floor would say "errors" where there are none.
+  const bad = errors?.map((value) => (value ? value : null)) ?? []
   return html`
     <svg class="spark" viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" aria-hidden="true">
       ${
@@ -49,7 +50,7 @@ export const Spark = memo(({ values, errors, max }) => {
         )}L${WIDTH} ${HEIGHT}L0 ${HEIGHT}z" />`
       }
       <path class="line" d=${line} />
-      ${hasErrors && html`<path class="line is-bad" d=${linePath(errors ?? [], x, y)} />`}
+      ${bad.some(Boolean) && html`<path class="line is-bad" d=${linePath(bad, x, y)} />`}
     </svg>
   `
 })

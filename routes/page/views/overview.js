@@ -1,10 +1,11 @@
 // @ts-check
 import { useNow } from '../lib/clock.js'
-import { useAlerts, useCanaries, useTables, useTopology, useTraffic } from '../lib/data.js'
+import { useAlerts, useCanaries, useFleet, useTables, useTopology, useTraffic } from '../lib/data.js'
 import { ago, count, fullTime, millis, percent, plural, rate, span } from '../lib/format.js'
 import {
   byTone,
-  instanceTone,
+  countTones,
+  errorTone,
   registryTone,
   releaseTone,
   serviceTone,
@@ -13,12 +14,12 @@ import {
 } from '../lib/health.js'
 import { html } from '../lib/html.js'
 import { href } from '../lib/router.js'
-import { Chart } from '../parts/chart.js'
 import { Panel } from '../parts/panel.js'
 import { Dot, HealthBar, Pill } from '../parts/pill.js'
 import { Spark } from '../parts/spark.js'
 import { Answer, Note } from '../parts/states.js'
 import { Table } from '../parts/table.js'
+import { ErrorRatio, TrafficCharts } from '../parts/traffic-charts.js'
 
 /** @typedef {import('../lib/contract.js').TrafficView} TrafficView */
 /** @typedef {import('../lib/contract.js').TopologyView} TopologyView */
@@ -28,9 +29,6 @@ import { Table } from '../parts/table.js'
 const Tile = ({ label, value, tone, children }) => html`
   <div class="tile panel"><h2>${label}</h2><p class=${tone ? `tile-value text-tone tone-${tone}` : 'tile-value'}>${value}</p><div class="tile-note muted">${children}</div></div>
 `
-
-/** @param {number} ratio @returns {Tone | undefined} */
-const errorTone = (ratio) => (ratio >= 0.05 ? 'bad' : ratio >= 0.01 ? 'warn' : undefined)
 
 /** @param {{ topology: TopologyView | undefined, traffic: TrafficView | undefined }} props */
 function Tiles({ topology, traffic }) {
@@ -52,34 +50,8 @@ function Tiles({ topology, traffic }) {
         ${topology && (bad + warn === 0 ? 'all well' : [bad > 0 && `${bad} down`, warn > 0 && `${warn} impaired`].filter(Boolean).join(', '))}
       <//>
       <${Tile} label="Instances" value=${topology ? html`${count(inRotation)}<small> of ${count(instances.length)}</small>` : '–'}>
-        ${topology && html`in rotation<${HealthBar} ...${counts(instances)} />`}
+        ${topology && html`in rotation<${HealthBar} ...${countTones(instances)} />`}
       <//>
-    </div>
-  `
-}
-
-/** @param {readonly import('../lib/health.js').InstanceView[]} instances */
-function counts(instances) {
-  const sums = { good: 0, warn: 0, bad: 0, idle: 0 }
-  for (const one of instances) sums[instanceTone(one)] += 1
-  return sums
-}
-
-/** @param {{ traffic: TrafficView }} props */
-function Charts({ traffic: { total, bucketMs } }) {
-  const { series } = total
-  const perSecond = (/** @type {readonly number[]} */ values) =>
-    values.map((value) => (value * 1000) / bucketMs)
-  return html`
-    <div class="charts">
-      <${Chart} label="Requests per second" from=${series.from} bucketMs=${bucketMs} format=${rate} series=${[
-        { label: 'requests/s', values: perSecond(series.requests), tone: 'line-1', isArea: true },
-        { label: 'errors/s', values: perSecond(series.errors), tone: 'line-bad', isArea: true },
-      ]} />
-      <${Chart} label="Latency" from=${series.from} bucketMs=${bucketMs} format=${millis} series=${[
-        { label: 'p50', values: series.p50, tone: 'line-1' },
-        { label: 'p99', values: series.p99, tone: 'line-2' },
-      ]} />
     </div>
   `
 }
@@ -123,10 +95,7 @@ const BUSY_COLUMNS = [
     title: 'Errors',
     width: '60px',
     isFigure: true,
-    cell: ({ traffic }) =>
-      traffic
-        ? html`<span class=${errorTone(traffic.errorRatio) ? `text-tone tone-${errorTone(traffic.errorRatio)}` : ''}>${percent(traffic.errorRatio)}</span>`
-        : '–',
+    cell: ({ traffic }) => (traffic ? html`<${ErrorRatio} ratio=${traffic.errorRatio} />` : '–'),
   },
   {
     id: 'p50',
@@ -222,6 +191,22 @@ function Releases() {
   <//>`
 }
 
+/** The other gateways, where this one hears of them. */
+function Gateways() {
+  const { data } = useFleet()
+  const now = useNow()
+  if (data === undefined || (data.gateways.length < 2 && data.problem === undefined)) return null
+  return html`<${Panel} title="Gateways" aside=${data.gateways.length}>
+    ${data.problem && html`<p class="text-tone tone-warn">${data.problem}</p>`}
+    <ul class="list">${data.gateways.map(
+      ({ id, name, version, role, state, table, seenAt, isSelf, isStale }) =>
+        html`<li key=${id}><${Dot} tone=${isStale ? 'bad' : state === 'ready' ? 'good' : 'warn'} label=${isStale ? 'silent' : state} />
+          <div><b>${name}</b> <span class="muted">${isSelf ? 'this one' : role} · ${isStale ? `last heard of ${ago(seenAt, now)}` : state}</span>
+          <p>${version}${table && ` · table ${table.version} (${table.id})`}</p></div></li>`,
+    )}</ul>
+  <//>`
+}
+
 function TableVersion() {
   const known = useTables()
   const now = useNow(10_000)
@@ -234,7 +219,7 @@ function TableVersion() {
         <li><${Dot} tone=${version ? 'good' : 'warn'} /><div>${
           version === undefined
             ? 'None yet.'
-            : html`<b>Version ${version.version}</b> <span class="muted" title=${fullTime(version.createdAt)}>in force since ${ago(version.createdAt, now)}</span><p>${plural(version.routes, 'route')}, ${plural(version.services, 'service')}, ${plural(version.instances, 'instance')}</p>`
+            : html`<b>Version ${version.version}</b> <span class="muted" title=${fullTime(version.createdAt)}>in force for ${span(Math.max(0, now - version.createdAt))}</span><p>${plural(version.routes, 'route')}, ${plural(version.services, 'service')}, ${plural(version.instances, 'instance')}</p>`
         }</div></li>
         ${rejection && html`<li><${Dot} tone="bad" /><div><b>A newer one was rejected</b> <span class="muted">${ago(rejection.at, now)}</span><p>${rejection.message}</p></div></li>`}
         ${warnings.map((text) => html`<li key=${text}><${Dot} tone="warn" /><div>${text}</div></li>`)}
@@ -252,11 +237,11 @@ function Overview() {
     <div class="overview">
       <${Tiles} topology=${topology.data} traffic=${traffic.data} />
       <div class="overview-main">
-        <${Panel} title="Traffic" aside="last 5 minutes"><${Answer} of=${traffic} name="Traffic" rows=${6}>${(/** @type {TrafficView} */ data) => html`<${Charts} traffic=${data} />`}<//><//>
+        <${Panel} title="Traffic" aside="last 5 minutes"><${Answer} of=${traffic} name="Traffic" rows=${6}>${(/** @type {TrafficView} */ data) => html`<${TrafficCharts} traffic=${data.total} bucketMs=${data.bucketMs} />`}<//><//>
         <${Panel} title="Services" aside="those in trouble first, then the busiest" isFlush><${Answer} of=${topology} name="Services" rows=${6}>${(/** @type {TopologyView} */ data) => html`<${Busiest} topology=${data} traffic=${traffic.data} />`}<//><//>
       </div>
       <div class="overview-side">
-        <${Alerts} /><${Registries} /><${Releases} /><${TableVersion} />
+        <${Alerts} /><${Registries} /><${Gateways} /><${Releases} /><${TableVersion} />
         ${problems.length > 0 && html`<${Panel} title="Problems" aside=${problems.length}><ul class="list">${problems.map((text) => html`<li key=${text}><${Dot} tone="warn" /><div>${text}</div></li>`)}</ul><//>`}
       </div>
     </div>
