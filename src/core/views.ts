@@ -24,8 +24,6 @@ export interface RouteView {
   /** `name` or `name (type)`. Options may hold secrets and are not shown. */
   readonly filters: readonly string[]
   readonly labels: Readonly<Record<string, string>>
-  /** Who goes first when there is not enough for all; absent = as each request shows. */
-  readonly class?: PriorityClass
   /** Lanes and canary rules that look at its requests. */
   readonly canaries: readonly string[]
 }

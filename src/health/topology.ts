@@ -253,7 +253,6 @@ export function viewRoute(spec: RouteSpec, table?: Table): RouteView {
     services: servicesOf(action),
     filters: spec.filters.map(({ name, type }) => (name === type ? name : `${name} (${type})`)),
     labels: spec.labels,
-    ...(spec.class === undefined ? {} : { class: spec.class }),
     canaries: table === undefined ? [] : canariesOf(table, spec.name, servicesOf(action)),
   }
 }
