@@ -71,6 +71,7 @@
  * @property {{ service?: string, version?: string }} target
  * @property {number} percent
  * @property {number} inFlight
+ * @property {number} [pausedMs] It is left alone so long.
  * @property {Readonly<Record<string, number>>} results
  * @property {number} uncompared
  * @property {{ compared: number, noiseCompared: number, different: number, equal: number, elsewhere: number, paths: readonly Difference[] }} [report]

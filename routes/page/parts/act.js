@@ -17,6 +17,7 @@ const REASON_LENGTH = 200
  * @param {string} props.title The question.
  * @param {string} [props.action] Label in the dialog. Default: the label.
  * @param {boolean} [props.isDanger]
+ * @param {boolean} [props.isQuiet] Danger shows in the dialog only.
  * @param {boolean} [props.isMain]
  * @param {boolean} [props.isSmall]
  * @param {boolean} [props.needsReason] Asks why: others will read it.
@@ -28,6 +29,7 @@ export function Act({
   title,
   action = label,
   isDanger,
+  isQuiet,
   isMain,
   isSmall,
   needsReason,
@@ -44,7 +46,7 @@ export function Act({
   }
   const act = async () => tell('good', await onAct(reason.trim()))
   return html`
-    <button type="button" class="button ${isSmall ? 'is-small' : ''} ${isDanger ? 'is-danger' : isMain ? 'is-main' : ''}" onClick=${() => setAsked(true)}>${label}</button>
+    <button type="button" class="button ${isSmall ? 'is-small' : ''} ${isDanger && !isQuiet ? 'is-danger' : isMain ? 'is-main' : ''}" onClick=${() => setAsked(true)}>${label}</button>
     ${
       isAsked &&
       html`<${Confirm} title=${title} action=${action} isDanger=${isDanger} onConfirm=${act} onClose=${close}>

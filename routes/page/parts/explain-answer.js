@@ -251,19 +251,20 @@ function Target({ answer: { service, serviceSource, upstreamTarget, timeouts, re
  * @param {object} props
  * @param {Explanation} props.answer
  * @param {string} [props.chosen] Key of the instance that got it.
+ * @param {import('../lib/html.js').Children} [props.children] What else is known of it.
  */
-export function ExplainAnswer({ answer, chosen }) {
+export function ExplainAnswer({ answer, chosen, children }) {
   const { canary, instances, service } = answer
   return html`
     <${Way} answer=${answer} />
     <div class="explain-panels">
       <div><${Candidates} answer=${answer} />${answer.result === 'route' && html`<${Filters} answer=${answer} />`}</div>
       ${
-        answer.result === 'route' &&
-        service !== undefined &&
+        (children || (answer.result === 'route' && service !== undefined)) &&
         html`<div>
+          ${children}
           ${canary && html`<${Version} canary=${canary} />`}
-          ${instances && html`<${Instances} service=${service} instances=${instances} chosen=${chosen} />`}
+          ${instances && service && html`<${Instances} service=${service} instances=${instances} chosen=${chosen} />`}
           <${Target} answer=${answer} />
         </div>`
       }

@@ -36,19 +36,21 @@ const actOn = (name, who) => async (/** @type {object} */ body, /** @type {strin
     reason,
     ...(who === '' ? {} : { by: who.slice(0, 64) }),
   })
-  refresh('/api/canaries', '/api/tables', '/api/audit')
+  refresh('/api/canaries', '/api/tables')
   return `${name} is ${release.status} with ${release.percent} %.`
 }
 
 /** @param {{ name: string, release: ReleaseView, act: ReturnType<typeof actOn> }} props */
 function SetShare({ name, release, act }) {
-  const [percent, setPercent] = useState(release.percent)
+  // As text: a number would lose the zeros of a share that is half typed.
+  const [typed, setTyped] = useState('')
+  const percent = typed === '' ? release.percent : Number(typed)
   const [isForced, setForced] = useState(false)
   return html`
     <${Act} label="Set share…" action="Set share" isSmall needsReason title=${`Set the share of ${name}?`} onAct=${(/** @type {string} */ reason) => act({ action: 'set', percent, force: isForced }, reason)}>
       <p>It gets this share at once and stays there, paused. It is still watched.</p>
       <label class="field">Share, percent
-        <input name="percent" type="number" min="0" max="100" step="0.01" required value=${percent} onInput=${(/** @type {any} */ event) => setPercent(event.currentTarget.valueAsNumber)} />
+        <input name="percent" type="number" min="0" max="100" step="0.01" required value=${typed === '' ? release.percent : typed} onInput=${(/** @type {any} */ event) => setTyped(event.currentTarget.value)} />
       </label>
       <label class="tick"><input type="checkbox" name="force" checked=${isForced} onChange=${(/** @type {any} */ event) => setForced(event.currentTarget.checked)} /> Even beyond the next step</label>
     <//>
@@ -81,7 +83,7 @@ export function ReleaseActions({ name, release }) {
         html`<${Act} label=${status === 'aborted' ? 'Begin anew…' : 'Resume…'} action=${status === 'aborted' ? 'Begin anew' : 'Resume'} isMain=${status === 'paused'} isSmall needsReason title=${status === 'aborted' ? `Begin ${name} anew?` : `Resume ${name}?`} onAct=${simple('resume')}>
         <p>${status === 'aborted' ? 'It begins at its first step.' : 'It goes on at its step by itself.'}</p><//>`
       }
-      ${may('set') && html`<${SetShare} key=${percent} name=${name} release=${release} act=${act} />`}
+      ${may('set') && html`<${SetShare} name=${name} release=${release} act=${act} />`}
       ${
         may('abort') &&
         html`<${Act} label="Abort…" action="Abort" isDanger isSmall needsReason title=${`Abort ${name}?`} onAct=${simple('abort')}>

@@ -24,7 +24,7 @@ export function Shares({ sides }) {
           index,
         ) => html`<li key=${`${service}/${name}`}>
           <i class=${name === 'stable' ? 'is-stable' : `is-${(index % 3) + 1}`} aria-hidden="true"></i>
-          <b>${name}</b> ${percent} %
+          <b>${name}</b> ${percent} %${' '}
           <span class="muted">${select} of <a href=${href('services', [service])}>${service}</a>, </span>
           <span class=${available === 0 ? 'text-tone tone-bad' : 'muted'}>${available} of ${plural(instances, 'instance')}</span>
         </li>`,

@@ -9,7 +9,8 @@ import { Pill } from './pill.js'
 const SUSPECTED = 0.5
 
 /** @param {ReleaseView['checks'][number]} check @returns {readonly [string, import('../lib/health.js').Tone]} */
-function verdict({ suspicion, failures }) {
+function verdict({ suspicion, failures, breaches }) {
+  if (breaches !== undefined && breaches.length > 0) return ['broken: no step upwards', 'bad']
   if (suspicion >= 1) return ['alarm', 'bad']
   if (suspicion >= SUSPECTED) return ['suspected: no step upwards', 'warn']
   return failures > 0 ? [`${failures} bad in a row`, 'warn'] : ['nothing suspected', 'good']
@@ -17,15 +18,16 @@ function verdict({ suspicion, failures }) {
 
 /** How far it is to the alarm. @param {{ check: ReleaseView['checks'][number] }} props */
 function Check({ check }) {
-  const { name, suspicion } = check
+  const { name, suspicion, breaches = [] } = check
   const [words, tone] = verdict(check)
   return html`
     <li class="check tone-${tone}">
       <p><b>${name}</b> <${Pill} tone=${tone}>${words}<//></p>
       <div class="suspicion" role="meter" aria-label="Suspicion by ${name}" aria-valuemin="0" aria-valuemax="1" aria-valuenow=${Math.min(1, suspicion)} aria-valuetext="${suspicion} of 1, ${words}">
-        <i style=${{ width: `${Math.min(1, suspicion) * 100}%` }}></i>
+        <i class="suspicion-fill" style=${{ width: `${Math.min(1, suspicion) * 100}%` }}></i>
       </div>
       <span class="figure">${suspicion.toFixed(2)}</span>
+      ${breaches.length > 0 && html`<ul class="check-breaches">${breaches.map((text) => html`<li key=${text}>${text}</li>`)}</ul>`}
     </li>
   `
 }

@@ -3,6 +3,7 @@ import { useNow } from '../lib/clock.js'
 import { ago, count, fullTime, percent, timeOfDay } from '../lib/format.js'
 import { releaseTone } from '../lib/health.js'
 import { html } from '../lib/html.js'
+import { roundUp } from './chart.js'
 import { Dot } from './pill.js'
 import { useWidth } from './size.js'
 
@@ -10,9 +11,9 @@ import { useWidth } from './size.js'
 /** @typedef {ReleaseView['history'][number]} Entry */
 
 const HEIGHT = 96
-const PAD = { left: 38, right: 8, top: 8, bottom: 18 }
+const PAD = { left: 44, right: 8, top: 8, bottom: 18 }
 
-/** The share over time, as stairs; all changes are of the same width when time would hide them. @param {{ history: readonly Entry[] }} props */
+/** The share over time, as stairs. @param {{ history: readonly Entry[] }} props */
 export function Stairs({ history }) {
   const [ref, width] = useWidth()
   const now = useNow(5000)
@@ -21,8 +22,9 @@ export function Stairs({ history }) {
   const [from, to] = [first.at, Math.max(now, history.at(-1)?.at ?? 0, first.at + 1)]
   const x = (/** @type {number} */ at) =>
     PAD.left + ((at - from) / (to - from)) * Math.max(1, width - PAD.left - PAD.right)
+  const top = Math.min(100, roundUp(Math.max(...history.map(({ percent: share }) => share))))
   const y = (/** @type {number} */ share) =>
-    HEIGHT - PAD.bottom - (share / 100) * (HEIGHT - PAD.top - PAD.bottom)
+    HEIGHT - PAD.bottom - (share / top) * (HEIGHT - PAD.top - PAD.bottom)
   const line = history
     .map(({ at, percent: share }, index) => (index === 0 ? `M${x(at)} ${y(share)}` : `H${x(at)}V${y(share)}`))
     .join('')
@@ -31,7 +33,7 @@ export function Stairs({ history }) {
       ${
         width > 0 &&
         html`<svg width=${width} height=${HEIGHT} role="img" aria-label="Share over time: ${history.map(({ percent: share }) => `${share} %`).join(', ')}">
-          ${[0, 50, 100].map((share) => html`<g class="grid"><path d="M${PAD.left} ${y(share)}H${width - PAD.right}" /><text x=${PAD.left - 6} y=${y(share) + 4} text-anchor="end">${share} %</text></g>`)}
+          ${[0, top / 2, top].map((share) => html`<g class="grid"><path d="M${PAD.left} ${y(share)}H${width - PAD.right}" /><text x=${PAD.left - 6} y=${y(share) + 4} text-anchor="end">${share} %</text></g>`)}
           <path class="area" d="${line}H${x(to)}V${y(0)}H${PAD.left}z" /><path class="line" d="${line}H${x(to)}" />
           ${history.map(({ at, percent: share, status }) => html`<circle class="tone-${releaseTone(status)}" cx=${x(at)} cy=${y(share)} r="3.5" />`)}
           <text x=${PAD.left} y=${HEIGHT - 3}>${timeOfDay(from)}</text><text x=${width - PAD.right} y=${HEIGHT - 3} text-anchor="end">now</text>

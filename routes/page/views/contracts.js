@@ -37,7 +37,7 @@ function ContractPanel({ contract: { route, versions, hasSchema, breaches } }) {
     return `What ${route} answers from now on is right.`
   }
   return html`
-    <${Panel} title=${route} aside=${html`${breaches.length > 0 && html`<${Pill} tone="bad">${plural(breaches.length, 'breach', 'breaches')}<//>`}<${Act} label="Forget…" action="Forget" isSmall isDanger title=${`Forget what ${route} answered?`} onAct=${forget}><p>What it answers from now on is right; its ${plural(breaches.length, 'breach', 'breaches')} and all that was learnt of its fields go.</p><//>`}>
+    <${Panel} title=${route} aside=${html`${breaches.length > 0 && html`<${Pill} tone="bad">${plural(breaches.length, 'breach', 'breaches')}<//>`}<${Act} label="Forget…" action="Forget" isSmall isDanger isQuiet title=${`Forget what ${route} answered?`} onAct=${forget}><p>What it answers from now on is right; its ${plural(breaches.length, 'breach', 'breaches')} and all that was learnt of its fields go.</p><//>`}>
       <p class="mirror-route"><a href=${href('routes', [route])}>Its route</a> <span class="muted">${hasSchema ? 'has a schema' : 'learnt from its answers'}</span></p>
       ${breaches.length === 0 ? html`<p class="all-well"><${Dot} tone="good" /> Every field is as it was.</p>` : html`<ul class="breaches">${breaches.map((breach) => html`<${BreachItem} key=${`${breach.version}/${breach.path}/${breach.kind}`} breach=${breach} />`)}</ul>`}
       <h3 class="sub">Versions</h3>

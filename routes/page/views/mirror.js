@@ -1,6 +1,6 @@
 // @ts-check
 import { send } from '../lib/api.js'
-import { count, percent, plural } from '../lib/format.js'
+import { count, percent, plural, span } from '../lib/format.js'
 import { cx, html } from '../lib/html.js'
 import { refresh, useResource } from '../lib/resource.js'
 import { href } from '../lib/router.js'
@@ -20,6 +20,7 @@ const RESULTS = {
   error: ['failed', 'bad'],
   timeout: ['timed out', 'bad'],
   no_instance: ['nobody there', 'bad'],
+  paused: ['left alone: it did not answer', 'warn'],
   dropped: ['dropped: too many under way', 'warn'],
   too_large: ['too large', 'idle'],
   unsent: ['the client left', 'idle'],
@@ -73,7 +74,9 @@ function Report({ report: { compared, equal, different, noiseCompared, elsewhere
 }
 
 /** @param {{ mirror: Mirror }} props */
-function MirrorPanel({ mirror: { mirror, target, percent: share, inFlight, results, uncompared, report } }) {
+function MirrorPanel({
+  mirror: { mirror, target, percent: share, inFlight, results, uncompared, report, pausedMs },
+}) {
   const reset = async () => {
     await send(`/api/mirror/${encodeURIComponent(mirror)}/reset`)
     refresh('/api/mirror')
@@ -84,6 +87,7 @@ function MirrorPanel({ mirror: { mirror, target, percent: share, inFlight, resul
   return html`
     <${Panel} title=${mirror} aside=${html`<span>${share} % to ${to || 'itself'} · ${count(inFlight)} under way</span><${Act} label="Reset…" action="Reset" isSmall title=${`Begin the report of ${mirror} anew?`} onAct=${reset}><p>Counts and differences are forgotten. Copies go on.</p><//>`}>
       ${isRoute && html`<p class="mirror-route"><a href=${href('routes', [mirror])}>Its route</a></p>`}
+      ${pausedMs !== undefined && html`<p class="mirror-paused text-tone tone-warn">It did not answer: no copies for ${span(pausedMs)}, then one tries.</p>`}
       <${Results} results=${results} />
       ${report ? html`<${Report} report=${report} uncompared=${uncompared} />` : html`<p class="muted">Its answers are not compared.</p>`}
     <//>

@@ -1,7 +1,7 @@
 // @ts-check
 import { useCell } from '../lib/cell.js'
 import { count, plural } from '../lib/format.js'
-import { cx, html } from '../lib/html.js'
+import { html } from '../lib/html.js'
 import { useResource } from '../lib/resource.js'
 import { goQuery, href, place } from '../lib/router.js'
 import { byFigure, byText, distinct } from '../lib/rows.js'
@@ -41,8 +41,9 @@ const COUNT_COLUMNS = [
     id: 'filter',
     title: 'Refused by',
     width: 'minmax(110px, 1.2fr)',
-    cell: ({ route, filter, code }) =>
-      html`<a class="row-link" href=${href('refusals', [], { route, filter, code: codeText(code) })}><span class="cut">${filter}</span></a>`,
+    cell: ({ route, filter, code }) => html`<div class="two-lines">
+      <a class="row-link" href=${href('refusals', [], { route, filter, code: codeText(code) })}><span class="cut">${filter}</span></a>
+      <span class="cut muted">${codeText(code)}</span></div>`,
     compare: byText(({ filter }) => filter),
   },
   {
@@ -52,13 +53,6 @@ const COUNT_COLUMNS = [
     from: 480,
     cell: ({ route }) => route || html`<span class="muted">none took it</span>`,
     compare: byText(({ route }) => route),
-  },
-  {
-    id: 'code',
-    title: 'Code',
-    width: 'minmax(110px, 1.2fr)',
-    cell: ({ code }) => html`<span class=${cx(code && 'mono', !code && 'muted')}>${codeText(code)}</span>`,
-    compare: byText(({ code }) => code),
   },
   {
     id: 'minute',
@@ -151,7 +145,7 @@ function Body({ data: { refusals, counts } }) {
     </div>
     <div class="stack">
       <${Panel} title="By filter and code" aside=${`${count(sums.reduce((sum, { lastMinute }) => sum + lastMinute, 0))} in the last minute`} isFlush>
-        ${sums.length === 0 ? html`<${Note} title="None of these" />` : html`<${Table} label="Counts" columns=${COUNT_COLUMNS} rows=${sums} sort=${{ by: 'total', isDown: true }} rowKey=${(/** @type {RefusalCount} */ row) => `${row.route}/${row.filter}/${row.code}`} />`}
+        ${sums.length === 0 ? html`<${Note} title="None of these" />` : html`<${Table} label="Counts" columns=${COUNT_COLUMNS} rows=${sums} rowHeight=${54} sort=${{ by: 'total', isDown: true }} rowKey=${(/** @type {RefusalCount} */ row) => `${row.route}/${row.filter}/${row.code}`} />`}
       <//>
       <${Panel} title="The last ones" aside=${html`<span role="status">${isNarrow ? `${count(rows.length)} of ${plural(refusals.length, 'request')}` : plural(refusals.length, 'request')}</span>`} isFlush>
         ${

@@ -17,7 +17,7 @@ import { Table } from '../parts/table.js'
 /** @typedef {{ canaries: readonly CanaryView[], decides?: boolean }} Canaries */
 
 /** Those that wait for a person first. */
-const RANK = ['holding', 'aborted', 'ramping', 'paused', 'waiting', 'promoted', 'finished']
+const RANK = ['holding', 'ramping', 'paused', 'promoted', 'waiting', 'aborted', 'finished']
 /** @param {CanaryView} canary */
 const rankOf = ({ release }) => RANK.indexOf(release?.status ?? '')
 /** @param {CanaryView} canary It still goes on, or somebody should look. */

@@ -147,8 +147,7 @@ function Detail({ id }) {
         ${isCut && html`<p class="muted">There were more candidates or instances than are listed.</p>`}
       </section>
       <${Refused} id=${requestId} />
-      <${ExplainAnswer} answer=${data} chosen=${attempts.at(-1)?.instance} />
-      <${Attempts} attempts=${attempts} service=${service} />
+      <${ExplainAnswer} answer=${data} chosen=${attempts.at(-1)?.instance}><${Attempts} attempts=${attempts} service=${service} /><//>
     </div>
   `
 }

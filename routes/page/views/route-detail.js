@@ -19,7 +19,7 @@ const PATH_KIND = { exact: 'exactly', prefix: 'and all below', regex: 'regular e
 /** @param {{ title: string, items: readonly string[], none: string }} props */
 const Chips = ({ title, items, none }) => html`
   <h3 class="sub">${title}</h3>
-  ${items.length === 0 ? html`<p class="muted">${none}</p>` : html`<ul class="chips">${items.map((item) => html`<li class="mono" key=${item}>${item}</li>`)}</ul>`}
+  ${items.length === 0 ? html`<p class="muted">${none}</p>` : html`<ul class="tokens">${items.map((item) => html`<li class="mono" key=${item}>${item}</li>`)}</ul>`}
 `
 
 /** @param {{ route: RouteView }} props */

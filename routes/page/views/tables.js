@@ -21,7 +21,7 @@ const OUTCOME = /** @type {Readonly<Record<string, string>>} */ ({
   unchanged: 'The configuration was read; nothing in it has changed.',
 })
 
-const seen = () => refresh('/api/tables', '/api/topology', '/api/routes', '/api/audit')
+const seen = () => refresh('/api/tables', '/api/topology', '/api/routes')
 
 /** Reads the files again. */
 function Reload() {
@@ -47,7 +47,7 @@ function Rollback({ version: { version, changes }, current }) {
     return `Table ${table.version} is in force, with the configuration of version ${version}.`
   }
   return html`
-    <${Act} label="Roll back…" action=${`Roll back to ${version}`} isDanger isSmall title=${`Roll back to version ${version}?`} onAct=${rollback}>
+    <${Act} label="Roll back…" action=${`Roll back to ${version}`} isDanger isQuiet isSmall title=${`Roll back to version ${version}?`} onAct=${rollback}>
       <p>Routes, services and canary rules become those of version ${version} again, in a new version after ${current}. Instances stay as the registries say. The next edit of the files ends it.</p>
       ${changes.length > 0 && html`<details><summary>What version ${version} had changed</summary><${Diff} changes=${changes} /></details>`}
     <//>
