@@ -1,4 +1,6 @@
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { type Browser, type BrowserContext, chromium, type Page, type Request } from 'playwright-core'
 
 /** A Chromium without a window. The caller must `close` it. */
 export function startBrowser(): Promise<Browser> {
@@ -11,37 +13,82 @@ export function startBrowser(): Promise<Browser> {
 export interface OpenPage {
   readonly page: Page
   readonly context: BrowserContext
-  /** Errors of scripts, of the console and of the content security policy, so far. */
+  /** Errors and warnings of scripts, of the console and of the content security policy, so far. */
   readonly problems: string[]
+  close(): Promise<void>
 }
 
 export interface OpenOptions {
+  /** What follows `#/`. */
+  readonly at?: string
   readonly width?: number
   readonly height?: number
   readonly scheme?: 'light' | 'dark'
-  /** JSON by path (without its query), in place of what the gateway would say; a number is a status. */
+  /** JSON by path, in place of what the gateway would say; a number is a status, a function is asked each time. */
   readonly answers?: Readonly<Record<string, unknown>>
 }
 
+/** Gateways may be without these; the browser complains of each 404, the page does not. */
+const OPTIONAL = /\/api\/(?:alerts|history|session|fleet|traffic)(?:\?|$)/
+
 /** A new tab of its own session at `url`. */
 export async function openPage(browser: Browser, url: string, options: OpenOptions = {}): Promise<OpenPage> {
-  const { width = 1280, height = 800, scheme = 'light', answers = {} } = options
+  const { at = '', width = 1280, height = 800, scheme = 'light', answers = {} } = options
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme })
   const page = await context.newPage()
   const problems: string[] = []
   page.on('pageerror', (error) => problems.push(String(error)))
   page.on('console', (message) => {
-    if (message.type() === 'error' || message.type() === 'warning') problems.push(message.text())
+    const isMissing = message.text().includes('404') && OPTIONAL.test(message.location().url)
+    if (/error|warning/.test(message.type()) && !isMissing) problems.push(message.text())
   })
   await page.route(
     ({ pathname }) => pathname in answers,
     (route) => {
-      const answer = answers[new URL(route.request().url()).pathname]
-      return typeof answer === 'number'
-        ? route.fulfill({ status: answer, json: {} })
-        : route.fulfill({ json: typeof answer === 'function' ? answer(route.request()) : answer })
+      const request = route.request()
+      const given = answers[new URL(request.url()).pathname]
+      const answer = typeof given === 'function' ? (given as (asked: Request) => unknown)(request) : given
+      return route.fulfill(
+        typeof answer === 'number'
+          ? { status: answer, json: { detail: `status ${answer}` } }
+          : { json: answer },
+      )
     },
   )
-  await page.goto(url)
-  return { page, context, problems }
+  await page.goto(`${url}/#/${at}`)
+  return { page, context, problems, close: () => context.close() }
+}
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+
+/** What axe-core finds wrong with the page as it is now, one line each. */
+export async function axeViolations(page: Page): Promise<string[]> {
+  // Evaluated by the debugger: the page's own policy would refuse it as a script.
+  await page.evaluate(AXE)
+  return await page.evaluate(async () => {
+    const { axe } = globalThis as unknown as {
+      axe: {
+        run(options: object): Promise<{
+          violations: { id: string; nodes: { html: string; failureSummary?: string; target: unknown[] }[] }[]
+        }>
+      }
+    }
+    const { violations } = await axe.run({
+      runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
+    })
+    return violations.flatMap(({ id, nodes }) =>
+      nodes.map((node) => `${id}: ${node.html.slice(0, 200)}: ${node.failureSummary?.slice(0, 300)}`),
+    )
+  })
+}
+
+/** How far the document is wider than the window. px. */
+export function sidewaysScroll(page: Page): Promise<number> {
+  return page.evaluate(() => {
+    const { document, innerWidth } = globalThis as unknown as {
+      document: { documentElement: { scrollWidth: number } }
+      innerWidth: number
+    }
+    return document.documentElement.scrollWidth - innerWidth
+  })
 }

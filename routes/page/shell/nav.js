@@ -46,17 +46,17 @@ export function Nav({ current, isOpen, onClose }) {
   }, [isOpen, onClose])
   return html`
     <div class="scrim" onClick=${onClose}></div>
-    <div class="side" id="side">
+    <nav class="side" id="side" aria-label="Views">
       <a class="brand" href=${href('overview')}><${Logo} /><b>Sluice</b></a>
-      <nav aria-label="Views">
+      <div class="nav-groups">
         ${GROUPS.map((group) => {
           const views = VIEWS.filter((view) => view.group === group)
           if (views.length === 0) return null
           return html`<h2 class="nav-group">${group}</h2>
             <ul>${views.map((view) => html`<${NavLink} key=${view.id} view=${view} isCurrent=${view.id === current} />`)}</ul>`
         })}
-      </nav>
+      </div>
       <${GatewayCard} />
-    </div>
+    </nav>
   `
 }

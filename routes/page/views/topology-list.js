@@ -49,6 +49,7 @@ const COLUMNS = [
     title: 'Rate',
     width: '76px',
     isFigure: true,
+    from: 400,
     cell: ({ rps }) => (rps === undefined ? '–' : `${rate(rps)}/s`),
     compare: (a, b) => (a.rps ?? -1) - (b.rps ?? -1),
   },
