@@ -35,6 +35,7 @@ export function createFilterContext(
     principal: undefined,
     ...(readBody === undefined ? {} : { readBody }),
     response: undefined,
+    trace: undefined,
     maxBodyBytes: maxBodyBytes === 0 ? undefined : maxBodyBytes,
     attributes: new Map(),
   }

@@ -2,18 +2,11 @@ import { join } from 'node:path'
 import type { AdminRoutes } from './context.ts'
 import { readPageFiles } from './page-files.ts'
 
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    /** Served without a token: it tells nothing. */
-    readonly isOpen?: boolean
-  }
-}
-
 /** The page. It holds no data: its scripts ask the API, with the operator's token if there is one. */
 export const pageRoutes: AdminRoutes = (app) => {
   const { files, csp } = readPageFiles(join(import.meta.dirname, 'page'))
   for (const { url, type, body, etag } of files) {
-    app.get(url, { schema: { hide: true }, config: { isOpen: true } }, (request, reply) => {
+    app.get(url, { schema: { hide: true }, config: { access: 'open' } }, (request, reply) => {
       reply.headers({ 'cache-control': 'no-cache', etag, 'referrer-policy': 'no-referrer' })
       if (url === '/') reply.header('content-security-policy', csp)
       if (request.headers['if-none-match'] === etag) return reply.code(304).send()

@@ -1,6 +1,8 @@
+import { Audit } from '../plugins/audit.ts'
 import { Contracts } from '../plugins/contracts.ts'
 import { EventHub } from '../plugins/events.ts'
 import { watchAll } from '../plugins/exchange-watch.ts'
+import { LiveRequests } from '../plugins/live-requests.ts'
 import { createLogs, type Logs } from '../plugins/log.ts'
 import { Metrics } from '../plugins/metrics.ts'
 import { Mirrors } from '../plugins/mirrors.ts'
@@ -8,7 +10,7 @@ import { Overload } from '../plugins/overload.ts'
 import { createProxy, type DataPath } from '../plugins/proxy.ts'
 import { Refusals } from '../plugins/refusals.ts'
 import { Traffic } from '../plugins/traffic.ts'
-import { type AdminParts, tablesOf, topologyOf } from './admin-context.ts'
+import { type AdminParts, liveVerdicts, servicesOf, tablesOf, topologyOf } from './admin-context.ts'
 import type { LoadedConfig } from './config/load.ts'
 import { watchFiles } from './config/watch.ts'
 import type { ConfigLoader } from './config-loader.ts'
@@ -27,6 +29,7 @@ import { Fleet } from './fleet.ts'
 import { viewCanaries } from './health/canaries.ts'
 import { publishInstanceEvents } from './instance-events.ts'
 import { Listeners } from './listeners.ts'
+import { Monitor } from './monitor.ts'
 import { Recorder } from './preview/recorder.ts'
 import { replaySide } from './preview/side-replay.ts'
 import { guardChange } from './preview-run.ts'
@@ -96,7 +99,7 @@ function createLoad(
 }
 
 /** Tables and ejections as log lines, events and metrics. */
-function announce({ store, upstreams, events, logs, metrics }: Parts): void {
+function announce({ store, upstreams, events, logs, metrics, monitor }: Parts): void {
   store.onSwap((table, { version, cause, changes }) => {
     logs.log.info({ table: version, cause, routes: table.routes.size }, 'table in force')
     for (const change of changes) logs.log.info({ table: version }, change)
@@ -108,6 +111,7 @@ function announce({ store, upstreams, events, logs, metrics }: Parts): void {
   upstreams.health.subscribe((event) => {
     const { type, ...data } = event
     events.publish(type, data)
+    monitor.health(event)
     if (event.type === 'ejection') metrics.ejection(event.service, event.kind)
   })
 }
@@ -187,8 +191,11 @@ export function createParts(options: GatewayOptions): Parts {
     clock,
     random,
     log,
-    onState: (registry, { state, lastError }) =>
-      events.publish('registry', { registry, state, error: lastError?.message }),
+    onState: (registry, status) => {
+      const { state, lastError } = status
+      events.publish('registry', { registry, state, error: lastError?.message })
+      monitor.registry(registry, status)
+    },
   })
   const snapshot =
     config.snapshot === undefined
@@ -225,8 +232,18 @@ export function createParts(options: GatewayOptions): Parts {
     isFollower: role === 'monitor',
     breaches: () => contracts.breaches(),
     onChange: (cause) => control.changed(cause, true),
+    onNotified: (result) => metrics.monitor.notified('canary', result),
     clock,
     random,
+    log,
+  })
+  const monitor = new Monitor({
+    config: config.monitor,
+    events,
+    services: () => servicesOf(parts, 'all'),
+    registries: () => parts.registries(),
+    onNotified: (channel, result) => metrics.monitor.notified(channel, result),
+    clock,
     log,
   })
   const overload = new Overload(config.overload, {
@@ -260,7 +277,25 @@ export function createParts(options: GatewayOptions): Parts {
   })
   const traffic = new Traffic({ now: clock.now, table: () => store.current() })
   const refusals = new Refusals({ now: clock.now, overload: () => overload.view })
+  const audit = new Audit({
+    now: clock.now,
+    file: config.admin.audit.file,
+    log,
+    versions: () => store.versions(),
+  })
+  const { debugKey } = config.admin
+  const debug =
+    debugKey === undefined
+      ? undefined
+      : new LiveRequests({
+          key: debugKey,
+          clock,
+          newId,
+          live: () => liveVerdicts(upstreams),
+          onToken: (result) => metrics.debugToken(result),
+        })
   const dataPath = createProxy({
+    debug,
     overload,
     store,
     upstreams,
@@ -299,6 +334,7 @@ export function createParts(options: GatewayOptions): Parts {
     connections: () => listeners.connections(),
     certificates: () => listeners.certificates(),
     keyAges: () => resources.keyAges(),
+    monitor,
   })
   const fleet = new Fleet({
     config,
@@ -328,8 +364,11 @@ export function createParts(options: GatewayOptions): Parts {
     contracts,
     traffic: role === 'monitor' ? { view: () => fleet.traffic() } : traffic,
     refusals,
+    audit,
+    debug,
     releases,
     fleet,
+    monitor,
     upstreams,
     reducer,
     control,

@@ -9,7 +9,6 @@ import { type LedRule, ledRules, liveStates } from './canary/rules.ts'
 import { followingOnly, LocalReleaseStore, type ReleaseStore } from './canary/store.ts'
 import { Tally } from './canary/tally.ts'
 import { changeText, viewRelease } from './canary/view.ts'
-import { Webhooks } from './canary/webhooks.ts'
 import { KvReleaseStore } from './canary-store.ts'
 import { releaseRegistry } from './config/canary-store.ts'
 import type { StaticConfig } from './config/load.ts'
@@ -20,6 +19,7 @@ import { createIdSource } from './core/ids.ts'
 import type { RequestRecord } from './core/record.ts'
 import type { CanaryView, ReleaseView } from './core/views.ts'
 import type { ContractBreach } from './mirror/contract-book.ts'
+import { type NotifyResult, Webhooks } from './notify/webhooks.ts'
 import { ConsulKv } from './registry/consul-kv.ts'
 import { contractTexts, hasContract } from './release-contract.ts'
 import type { TableStore } from './routing/store.ts'
@@ -41,6 +41,8 @@ export interface ReleasesDeps {
   onChange(cause: string): void
   readonly clock: Clock
   readonly random: Random
+  /** A webhook was told, or not. */
+  onNotified(result: NotifyResult): void
   readonly log: { info(fields: object, text: string): void; warn(fields: object, text: string): void }
 }
 
@@ -60,7 +62,7 @@ export class Releases {
     this.#deps = deps
     const { clock, log, config } = deps
     this.#checks = new PrometheusChecks({ url: config.canary.prometheus, clock, log })
-    this.#webhooks = new Webhooks({ log })
+    this.#webhooks = new Webhooks({ log, onResult: (result) => deps.onNotified(result) })
   }
 
   #rules(): LedRule[] {

@@ -4,6 +4,7 @@ import { errorText } from '../core/errors.ts'
 import type { ServicePolicy, UpstreamTls } from '../core/route.ts'
 import type { ConfigDocument } from './document.ts'
 import { absoluteIdentity } from './identity.ts'
+import { resolveHistory } from './monitor.ts'
 import type { ConfigProblem } from './problems.ts'
 import type { MainFile, RegistryConfig } from './schema.ts'
 import { absoluteStore } from './stores.ts'
@@ -73,6 +74,23 @@ function absoluteAuth<T extends { ca: string; crl?: string | undefined }>(
   return { ...auth, ca: base(auth.ca), ...(auth.crl === undefined ? {} : { crl: base(auth.crl) }) }
 }
 
+function absoluteAdmin(admin: MainFile['admin'], base: (path: string) => string): MainFile['admin'] {
+  const { tls, audit } = admin
+  return {
+    ...admin,
+    audit: audit.file === undefined ? audit : { file: base(audit.file) },
+    ...(tls === undefined
+      ? {}
+      : {
+          tls: {
+            cert: base(tls.cert),
+            key: base(tls.key),
+            ...(tls.clientCa === undefined ? {} : { clientCa: base(tls.clientCa) }),
+          },
+        }),
+  }
+}
+
 /** Paths of the main file relative to it; PEM texts of services read. */
 export async function resolveFiles(
   main: MainFile,
@@ -88,7 +106,6 @@ export async function resolveFiles(
   for (const policy of services)
     resolved.push({ ...policy, tls: await readTls(policy.tls, policy, parts, read) })
   const { https } = main.listen
-  const { tls } = main.admin
   const pair = <T extends { cert: string; key: string }>(each: T) => ({
     ...each,
     cert: base(each.cert),
@@ -113,14 +130,7 @@ export async function resolveFiles(
               },
             }),
       },
-      admin: {
-        ...main.admin,
-        ...(tls === undefined
-          ? {}
-          : {
-              tls: { ...pair(tls), ...(tls.clientCa === undefined ? {} : { clientCa: base(tls.clientCa) }) },
-            }),
-      },
+      admin: absoluteAdmin(main.admin, base),
       waf: {
         ...main.waf,
         crs: base(main.waf.crs),
@@ -138,6 +148,7 @@ export async function resolveFiles(
       ...(main.snapshot === undefined
         ? {}
         : { snapshot: { ...main.snapshot, path: base(main.snapshot.path) } }),
+      monitor: resolveHistory(main.monitor, main.snapshot, base),
     },
   }
 }
@@ -148,6 +159,8 @@ export const OVERRIDES: Readonly<Record<string, readonly string[]>> = {
   SLUICE_LISTEN_HTTPS: ['listen', 'https', 'address'],
   SLUICE_ADMIN_ADDRESS: ['admin', 'address'],
   SLUICE_ADMIN_TOKEN: ['admin', 'token'],
+  SLUICE_ADMIN_READ_TOKEN: ['admin', 'readToken'],
+  SLUICE_ADMIN_DEBUG_KEY: ['admin', 'debugKey'],
   SLUICE_LOG_LEVEL: ['log', 'level'],
   SLUICE_SNAPSHOT_PATH: ['snapshot', 'path'],
 }

@@ -1,9 +1,11 @@
 import { z } from 'zod'
+import { admin } from './admin.ts'
 import { canaryShape } from './canaries.ts'
 import { canarySettings, checkReleaseStore } from './canary-store.ts'
 import { clientAuth } from './client-auth.ts'
 import { checkFleetStore, fleetSettings } from './fleet.ts'
 import { identityProvider } from './identity.ts'
+import { monitor } from './monitor.ts'
 import { overload } from './overload.ts'
 import { defaults, service } from './policy.ts'
 import { recorder } from './recorder.ts'
@@ -46,40 +48,6 @@ const listen = z
   })
   .default({ http: { address: '127.0.0.1:8080' } })
   .describe('Where clients come in.')
-
-const admin = z
-  .strictObject({
-    address: listenAddress()
-      .default('127.0.0.1:8081')
-      .describe('API, metrics, page. Anywhere but loopback needs token or tls.clientCa.'),
-    token: z
-      .string()
-      .min(16)
-      .optional()
-      .describe('Bearer token of the admin API, 16 characters at least; take it from ${ENV:…} or ${FILE:…}.'),
-    tls: tlsFiles
-      .extend({
-        clientCa: z
-          .string()
-          .optional()
-          .describe('PEM file: only clients with a certificate of this authority come in.'),
-      })
-      .optional()
-      .describe('Serve the admin side over TLS.'),
-  })
-  .default({ address: '127.0.0.1:8081' })
-  .superRefine((value, ctx) => {
-    const host = value.address.replace(/:\d+$/, '')
-    const isLoopback = host === 'localhost' || host === '[::1]' || /^127\./.test(host)
-    if (isLoopback || value.token !== undefined || value.tls?.clientCa !== undefined) return
-    ctx.addIssue({
-      code: 'custom',
-      message: `the admin side at ${value.address} would be open to the network`,
-      path: ['address'],
-      params: { fix: 'set admin.token or admin.tls.clientCa, or listen on 127.0.0.1' },
-    })
-  })
-  .describe('The admin side.')
 
 const limits = z
   .strictObject({
@@ -274,6 +242,7 @@ const staticShape = {
     })
     .prefault({})
     .describe('Guards against a registry, or an operator, that errs.'),
+  monitor,
   canary: canarySettings,
   fleet: fleetSettings,
   snapshot: z

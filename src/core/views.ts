@@ -159,6 +159,8 @@ export interface InstanceView {
   /** When the time out is over; absent = it is in rotation, or its check decides. */
   readonly ejectedUntil?: number
   readonly sockets: { readonly connected: number; readonly free: number; readonly queued: number }
+  /** It changes too often; see `monitor.flapping`. */
+  readonly flapping?: true
 }
 
 /** What became of a drain from outside. */
@@ -315,6 +317,8 @@ export interface GatewayEvent {
     | 'overload'
     | 'contract'
     | 'canary'
+    | 'flapping'
+    | 'alert'
   readonly data: Readonly<Record<string, unknown>>
 }
 
@@ -351,6 +355,8 @@ export interface InstanceEvent {
   readonly version?: string
   readonly from?: InstanceState
   readonly to?: InstanceState
+  /** With `appeared`, `changed` and `left`: why, as far as it is known: the output of the check that failed. */
+  readonly reason?: string
   /** With `idle` and `closed`: when it got its last request. Absent = never. */
   readonly lastRequestAt?: number
 }

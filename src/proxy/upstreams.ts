@@ -258,11 +258,12 @@ export class Upstreams {
     return this.#groups.get(service)?.live.get(instanceKey)
   }
 
-  /** One line per instance of the table, then those that are leaving. */
-  stats(): readonly UpstreamStats[] {
+  /** One line per instance of the table (or of the service `only`), then those that are leaving. */
+  stats(only?: string): readonly UpstreamStats[] {
     const { clock, zone } = this.#deps
     const all: UpstreamStats[] = []
-    for (const group of this.#groups.values()) {
+    const one = only === undefined ? undefined : this.#groups.get(only)
+    for (const group of only === undefined ? this.#groups.values() : one === undefined ? [] : [one]) {
       for (const upstream of group.live.values()) all.push(upstream.stats(clock, zone))
     }
     for (const upstream of this.#leaving.retired()) all.push(upstream.stats(clock, zone))

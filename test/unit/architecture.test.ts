@@ -42,6 +42,7 @@ test.each([
   ['src/proxy/bad.ts', '../filters/x.ts'],
   ['src/health/bad.ts', '../registry/x.ts'],
   ['src/mirror/bad.ts', '../routing/x.ts'],
+  ['src/notify/bad.ts', '../health/x.ts'],
   ['src/preview/bad.ts', '../filters/x.ts'],
   ['src/rollcheck/bad.ts', '../routing/x.ts'],
   ['routes/bad.ts', '../src/proxy/x.ts'],

@@ -42,7 +42,7 @@ test('one dead instance makes a service degraded, all of them unhealthy; both ar
     /^shop +degraded +1\/2 .* 1 of 2 unhealthy: 10\.0\.0\.2:8080 http: dial tcp 10\.0\.0\.2:8080: connection refused$/,
   )
   const none = services(someAnswers([aShopService([DEAD])]))
-  expect(plain(bodyLines(none))[1]).toMatch(/unhealthy +0\/1 .* none of 1 instances is in rotation; 1 of 1/)
+  expect(plain(bodyLines(none))[1]).toMatch(/unhealthy +0\/1 .* none of 1 instances can be used; 1 of 1/)
   expect([exitCodeOf(some, false), exitCodeOf(none, false)]).toEqual([1, 1])
 })
 
