@@ -1,4 +1,5 @@
 // @ts-check
+import { useId } from 'preact/hooks'
 import { useNow } from '../lib/clock.js'
 import { fullTime, plural, span } from '../lib/format.js'
 import { releaseTone } from '../lib/health.js'
@@ -36,10 +37,10 @@ export function Shares({ sides }) {
 /** One release with everything that somebody needs to decide. @param {{ canary: CanaryView, isWhole?: boolean }} props `isWhole`: with its history open. */
 export function ReleaseCard({ canary, isWhole = false }) {
   const now = useNow(1000)
+  const title = useId()
   const { name, kind, services, sides, release } = canary
   if (release === undefined) return null
   const { status, percent, by, reason, since, history } = release
-  const title = `release-${name}`
   return html`
     <article class="panel release tone-${releaseTone(status)}" aria-labelledby=${title}>
       <header class="release-head">

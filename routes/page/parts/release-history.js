@@ -13,13 +13,17 @@ import { useWidth } from './size.js'
 const HEIGHT = 96
 const PAD = { left: 44, right: 8, top: 8, bottom: 18 }
 
-/** The share over time, as stairs. @param {{ history: readonly Entry[] }} props */
-export function Stairs({ history }) {
+/** The share over time, once it has changed. @param {{ history: readonly Entry[] }} props */
+export const Stairs = ({ history: [first, ...rest] }) =>
+  first !== undefined && rest.length > 0
+    ? html`<${StairChart} history=${[first, ...rest]} from=${first.at} />`
+    : null
+
+/** @param {{ history: readonly Entry[], from: number }} props */
+function StairChart({ history, from }) {
   const [ref, width] = useWidth()
   const now = useNow(5000)
-  const first = history[0]
-  if (first === undefined || history.length < 2) return null
-  const [from, to] = [first.at, Math.max(now, history.at(-1)?.at ?? 0, first.at + 1)]
+  const to = Math.max(now, history.at(-1)?.at ?? 0, from + 1)
   const x = (/** @type {number} */ at) =>
     PAD.left + ((at - from) / (to - from)) * Math.max(1, width - PAD.left - PAD.right)
   const top = Math.min(100, roundUp(Math.max(...history.map(({ percent: share }) => share))))
