@@ -114,10 +114,10 @@ function Candidates({ answer: { candidates, steps, params } }) {
   const known = Object.entries(params ?? {})
   return html`
     <${Panel} title="Which route, and why" aside=${plural(candidates.length, 'candidate')}>
-      <ol class="steps">${steps.map((step) => html`<li class="mono" key=${step}>${step}</li>`)}</ol>
+      ${steps.length > 0 && html`<ol class="steps">${steps.map((step) => html`<li class="mono" key=${step}>${step}</li>`)}</ol>`}
       ${
         candidates.length === 0
-          ? html`<p class="muted">No route looks at this host and path.</p>`
+          ? html`<p class="muted">${steps.length === 0 ? 'It was refused before any route was looked at.' : 'No route looks at this host and path.'}</p>`
           : html`<ul class="candidates">${sorted.map(
               ({
                 route,

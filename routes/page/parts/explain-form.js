@@ -9,7 +9,9 @@ import { tell } from './toast.js'
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
 
-async function share() {
+/** @param {() => void} write */
+async function share(write) {
+  write()
   try {
     await navigator.clipboard.writeText(location.href)
     tell('good', 'The address of this question is in the clipboard.')
@@ -26,8 +28,9 @@ async function share() {
  * @param {string} props.headersProblem
  * @param {string} props.claimsProblem
  * @param {(question: Question) => void} props.onChange With each key.
+ * @param {() => void} props.onShare The address must hold the question now.
  */
-export function ExplainForm({ question, headersProblem, claimsProblem, onChange }) {
+export function ExplainForm({ question, headersProblem, claimsProblem, onChange, onShare }) {
   const { method, url, headers, client, claims, trusted } = question
   const [isOpen, setOpen] = useState(headers !== '' || client !== '' || claims !== '' || trusted)
   const set = (/** @type {Partial<Question>} */ part) => onChange({ ...question, ...part })
@@ -51,7 +54,7 @@ export function ExplainForm({ question, headersProblem, claimsProblem, onChange 
           <input class="mono" name="url" type="text" inputmode="url" value=${url} placeholder="http://shop.example.com/cart/7?x=1" autocomplete="off" autocapitalize="off" spellcheck=${false} maxlength="16384"
             onPaste=${paste} onInput=${(/** @type {any} */ event) => set({ url: event.currentTarget.value })} />
         </label>
-        <button type="button" class="button" onClick=${share} disabled=${url === ''}><${Icon} name="link" /> Share</button>
+        <button type="button" class="button" onClick=${() => share(onShare)} disabled=${url === ''}><${Icon} name="link" /> Share</button>
       </div>
       <details open=${isOpen} onToggle=${(/** @type {any} */ event) => setOpen(event.currentTarget.open)}>
         <summary>Headers, client and claims</summary>

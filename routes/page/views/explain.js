@@ -86,28 +86,46 @@ function Examples({ onChoose }) {
   `
 }
 
-/** The question and its answer, as it is typed. */
-function Explain() {
+/**
+ * The question in the form, which is also in the address: there a little later, as browsers allow only so many changes.
+ * @returns {[Question, (next: Question) => void, () => void]} The last one brings it there now.
+ */
+function useQuestion() {
   const { query } = useCell(place)
   const [question, setQuestion] = useState(() => questionOf(query))
-  const shared = JSON.stringify(questionOf(query))
-  const written = useRef(shared)
+  const written = useRef(JSON.stringify(question))
+  const timer = useRef(/** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined))
   // Another address was followed: its question takes the place of the one in the form.
   useEffect(() => {
-    if (shared !== written.current) setQuestion(JSON.parse(shared))
-    written.current = shared
-  }, [shared])
-  const change = (/** @type {Question} */ next) => {
-    written.current = JSON.stringify(next)
-    setQuestion(next)
+    const now = JSON.stringify(questionOf(place.get().query))
+    if (now === written.current) return
+    clearTimeout(timer.current)
+    written.current = now
+    setQuestion(JSON.parse(now))
+  }, [query])
+  useEffect(() => () => clearTimeout(timer.current), [])
+  const write = (/** @type {Question} */ next) => {
+    clearTimeout(timer.current)
+    written.current = JSON.stringify(questionOf(queryOf(next)))
     goQuery(queryOf(next))
   }
+  const change = (/** @type {Question} */ next) => {
+    setQuestion(next)
+    clearTimeout(timer.current)
+    timer.current = setTimeout(write, TYPING_MS, next)
+  }
+  return [question, change, () => write(question)]
+}
+
+/** The question and its answer, as it is typed. */
+function Explain() {
+  const [question, change, write] = useQuestion()
   const { body, headersProblem, claimsProblem } = bodyOf(question)
   const { answer, problem } = useAnswer(body)
   return html`
     <div class="explain">
       <${Panel} title="Request" aside=${answer && html`answered from table ${answer.table.version}`}>
-        <${ExplainForm} question=${question} headersProblem=${headersProblem} claimsProblem=${claimsProblem} onChange=${change} />
+        <${ExplainForm} question=${question} headersProblem=${headersProblem} claimsProblem=${claimsProblem} onChange=${change} onShare=${write} />
       <//>
       <p class="hidden" role="status">${answer ? inShort(answer) : (problem ?? '')}</p>
       ${problem && html`<div class="panel"><${Note} icon="warning" title="It cannot be explained">${problem}<//></div>`}
