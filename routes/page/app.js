@@ -2,8 +2,6 @@
 import { Component } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { useCell } from './lib/cell.js'
-import { useTopology } from './lib/data.js'
-import { beginLife } from './lib/events.js'
 import { cx, html } from './lib/html.js'
 import { place } from './lib/router.js'
 import { needsToken } from './lib/session.js'
@@ -32,17 +30,6 @@ class Guard extends Component {
   }
 }
 
-/** Another process of the gateway numbers its events anew. */
-function useGatewayLife() {
-  const { data } = useTopology()
-  const started = data?.gateway.startedAt
-  const before = useRef(started)
-  useEffect(() => {
-    if (before.current !== undefined && started !== undefined && before.current !== started) beginLife()
-    before.current = started
-  }, [started])
-}
-
 function Shell() {
   const { view: id, rest } = useCell(place)
   const [isOpen, setOpen] = useState(false)
@@ -51,7 +38,6 @@ function Shell() {
   const path = [view?.id, ...rest].join('/')
   const before = useRef(path)
   const title = rest.length > 0 ? rest.join(' / ') : (view?.title ?? '')
-  useGatewayLife()
   useEffect(() => {
     document.title = `${title} · Sluice`
     if (before.current === path) return

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { errorText } from '../core/errors.ts'
+import { etcdEnvironment } from '../core/etcd-environment.ts'
 import type { ServicePolicy, UpstreamTls } from '../core/route.ts'
 import type { ConfigDocument } from './document.ts'
 import { absoluteIdentity } from './identity.ts'
@@ -55,11 +56,22 @@ async function readTls(
 
 function absoluteRegistry(registry: RegistryConfig, base: (path: string) => string): RegistryConfig {
   if (registry.type === 'file') return { ...registry, path: base(registry.path) }
-  if (registry.type !== 'consul') return registry
-  const { tokenFile, tls } = registry
+  if (registry.type !== 'consul' && registry.type !== 'etcd') return registry
   const files = Object.fromEntries(
-    Object.entries(tls ?? {}).map(([key, value]) => [key, typeof value === 'string' ? base(value) : value]),
+    Object.entries(registry.tls ?? {}).map(([key, value]) => [
+      key,
+      typeof value === 'string' ? base(value) : value,
+    ]),
   )
+  if (registry.type === 'etcd') {
+    const { passwordFile } = registry
+    return {
+      ...registry,
+      ...(passwordFile === undefined ? {} : { passwordFile: base(passwordFile) }),
+      ...(registry.tls === undefined ? {} : { tls: files }),
+    }
+  }
+  const { tokenFile, tls } = registry
   return {
     ...registry,
     ...(tokenFile === undefined ? {} : { tokenFile: base(tokenFile) }),
@@ -202,9 +214,30 @@ export function blameOverride(problem: ConfigProblem, env: NodeJS.ProcessEnv): C
   }
 }
 
-/** Consul's own environment variables for its registries, where the file says nothing. */
+/** Consul's and etcd's own environment variables for their registries, where the file says nothing. */
 export function resolveEnvironment(main: MainFile, env: NodeJS.ProcessEnv): MainFile {
-  return { ...main, registries: mapConsul(main.registries, env) }
+  return { ...main, registries: mapEtcd(mapConsul(main.registries, env), env) }
+}
+
+function mapEtcd(registries: MainFile['registries'], env: NodeJS.ProcessEnv): MainFile['registries'] {
+  const { ca, cert, key, ...found } = etcdEnvironment(env)
+  const tls = { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) }
+  return Object.fromEntries(
+    Object.entries(registries).map(([name, registry]) => {
+      if (registry.type !== 'etcd') return [name, registry]
+      const { username, password } = registry.username === undefined ? found : registry
+      return [
+        name,
+        {
+          ...registry,
+          endpoints: registry.endpoints ?? found.endpoints,
+          ...(registry.tls === undefined && Object.keys(tls).length > 0 ? { tls } : {}),
+          ...(username === undefined ? {} : { username }),
+          ...(password === undefined ? {} : { password }),
+        },
+      ]
+    }),
+  )
 }
 
 function mapConsul(registries: MainFile['registries'], env: NodeJS.ProcessEnv): MainFile['registries'] {

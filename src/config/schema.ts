@@ -3,6 +3,7 @@ import { admin } from './admin.ts'
 import { canaryShape } from './canaries.ts'
 import { canarySettings, checkReleaseStore } from './canary-store.ts'
 import { clientAuth } from './client-auth.ts'
+import { etcdRegistry } from './etcd.ts'
 import { checkFleetStore, fleetSettings } from './fleet.ts'
 import { identityProvider } from './identity.ts'
 import { monitor } from './monitor.ts'
@@ -10,6 +11,7 @@ import { overload } from './overload.ts'
 import { defaults, service } from './policy.ts'
 import { recorder } from './recorder.ts'
 import { filterDefinition, route } from './routes.ts'
+import { checkSelf, self } from './self.ts'
 import { stores } from './stores.ts'
 import { duration, hostPattern, listenAddress, mediaTypePattern, name, network, size } from './values.ts'
 import { waf } from './waf.ts'
@@ -136,6 +138,7 @@ const consul = z.strictObject({
 
 const registry = z.discriminatedUnion('type', [
   consul,
+  etcdRegistry,
   z.strictObject({
     type: z.literal('file'),
     path: z.string().describe('A file, or a folder of files; see docs/registries.md.'),
@@ -265,17 +268,7 @@ const staticShape = {
     })
     .prefault({})
     .describe('Routes that services declare themselves.'),
-  self: z
-    .strictObject({
-      registry: name().describe('The consul registry to register with.'),
-      name: name().default('sluice').describe('Service name of the gateway. Default sluice.'),
-      address: z.string().optional().describe('Address for others. Default: that of the listener.'),
-      port: z.int().min(1).max(65535).optional().describe('Default: that of the listener.'),
-      tags: z.array(z.string()).default([]).describe('Default: none.'),
-      ttl: duration().default(15000).describe('Default 15s.'),
-    })
-    .optional()
-    .describe('Register the gateway itself. Default: no.'),
+  self,
 }
 
 /** Keys that may also stand in routes.d. */
@@ -306,6 +299,7 @@ export const mainFile = z
   .strictObject({ ...staticShape, ...dynamicShape })
   .superRefine(checkReleaseStore)
   .superRefine(checkFleetStore)
+  .superRefine(checkSelf)
 
 /** routes.d/*.yaml */
 export const routesFile = z.strictObject(sharedShape)

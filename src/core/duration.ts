@@ -55,17 +55,6 @@ export function backoffMs(attempt: number, baseMs: number, maxMs: number, random
   return ceiling / 2 + (ceiling / 2) * random()
 }
 
-/** What a promise gives, or undefined when that takes longer than `ms`. The promise must not reject. */
-export function within<T>(ms: number, pending: Promise<T>): Promise<T | undefined> {
-  const { promise, resolve } = Promise.withResolvers<T | undefined>()
-  const timer = setTimeout(() => resolve(undefined), ms)
-  void pending.then((value) => {
-    clearTimeout(timer)
-    resolve(value)
-  })
-  return promise
-}
-
 /** Resolves after `ms`, or at once when the signal aborts. Never rejects; the timer does not hold the process. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

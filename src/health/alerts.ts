@@ -47,7 +47,7 @@ export class AlertBook {
       const findings = new Map(evaluate(world, now).map((finding) => [finding.subject, finding]))
       for (const [subject, one] of active) {
         const finding = findings.get(subject)
-        if (finding?.isUnknown === true || (finding !== undefined && isSameStretch(one, finding))) continue
+        if (finding !== undefined && isSameStretch(one, finding)) continue
         active.delete(subject)
         if (one.firedAt !== undefined) changes.push(this.#resolve(rule, one, now))
       }

@@ -134,6 +134,17 @@ async function aGateway(
 const prefix = () => `sluice-test-${rounds++}/`
 const deciding = (gateways: readonly Gateway[]) => gateways.filter(({ controller }) => controller.isDeciding)
 
+/**
+ * Requests until the release is at 100 %. Consul may refuse a new leader its own lock for a second (its lock delay), and
+ * what happens until it decides again is not counted.
+ */
+async function goesOn(gateways: readonly Gateway[]) {
+  await waitFor(() => {
+    for (const each of gateways) each.serve(20, 100)
+    return gateways.every((each) => each.percent() === 10_000)
+  })
+}
+
 async function threeAtOnePercent() {
   const under = prefix()
   const gateways = await Promise.all(['a', 'b', 'c'].map((name) => aGateway(name, under)))
@@ -171,8 +182,7 @@ test('the deciding one leaves: another takes over and goes on where it was', asy
   await waitFor(() => deciding(rest).length === 1)
   expect(rest.map((each) => each.percent())).toEqual([100, 100])
   now += 60_000
-  for (const each of rest) each.serve(100, 500)
-  await waitFor(() => rest.every((each) => each.percent() === 10_000))
+  await goesOn(rest)
 })
 
 test('the deciding one is cut off: it stops at once, another takes over once its session is given up', {
@@ -185,8 +195,7 @@ test('the deciding one is cut off: it stops at once, another takes over once its
   await waitFor(() => deciding(gateways).length === 0)
   await waitFor(() => deciding(rest).length === 1, { timeoutMs: 40_000 })
   now += 60_000
-  for (const each of rest) each.serve(100, 500)
-  await waitFor(() => rest.every((each) => each.percent() === 10_000))
+  await goesOn(rest)
   expect(rest[0]?.controller.states.get('v2')?.history).toHaveLength(2)
 })
 

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { type Browser, type BrowserContext, chromium, type Page, type Request } from 'playwright-core'
 
 /** A Chromium without a window. The caller must `close` it. */
@@ -91,4 +92,42 @@ export function sidewaysScroll(page: Page): Promise<number> {
     }
     return document.documentElement.scrollWidth - innerWidth
   })
+}
+
+/** A line to `url` that can break: all connections end, and new ones end at once until it is mended. */
+export async function startLine(url: string) {
+  const sockets = new Set<Socket>()
+  let isCut = false
+  const server = createServer((socket) => {
+    if (isCut) return socket.destroy()
+    const far = connect(Number(new URL(url).port), '127.0.0.1')
+    for (const one of [socket, far]) {
+      sockets.add(one)
+      one
+        .on('error', () => {})
+        .on('close', () => {
+          sockets.delete(one)
+          socket.destroy()
+          far.destroy()
+        })
+    }
+    socket.pipe(far).pipe(socket)
+    return socket
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const cut = () => {
+    isCut = true
+    for (const socket of sockets) socket.destroy()
+  }
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    cut,
+    mend() {
+      isCut = false
+    },
+    close() {
+      cut()
+      server.close()
+    },
+  }
 }

@@ -6,7 +6,6 @@ import { sessionCount, token } from './session.js'
 /**
  * @typedef {object} SeenEvent
  * @property {string} key Unique on this page.
- * @property {number} id
  * @property {string} type
  * @property {number} at ms since the epoch.
  * @property {Record<string, any>} data
@@ -33,9 +32,8 @@ export function onEvent(listener) {
   return () => listeners.delete(listener)
 }
 
-let lastId = 0
-/** Ids begin again with each process of the gateway. */
-let life = 0
+/** As the gateway gave it: the process and a number, which begins again with each process. `0` = from the first one kept. */
+let lastId = '0'
 /** @type {SeenEvent[]} */
 let waiting = []
 
@@ -45,10 +43,18 @@ function flush() {
   events.set([...fresh, ...events.get()].slice(0, KEPT))
 }
 
+/** @param {string} id */
+const parts = (id) => /^(.*?)(\d+)$/.exec(id)?.slice(1) ?? [id, '0']
+
+/** Is this one of those that we have? @param {string} id */
+function isOld(id) {
+  const [epoch, number] = parts(id)
+  const [lastEpoch, last] = parts(lastId)
+  return epoch === lastEpoch && Number(number) <= Number(last)
+}
+
 /** @param {SeenEvent} event */
 function take(event) {
-  if (event.id > 0 && event.id <= lastId) return
-  lastId = event.id
   // Many arrive at once after a reconnect: one rendering for all of them.
   if (waiting.push(event) === 1) queueMicrotask(flush)
   for (const listener of listeners) listener(event)
@@ -56,25 +62,27 @@ function take(event) {
 
 /** @param {string} block */
 function readBlock(block) {
-  let [type, data, id] = ['message', '', Number.NaN]
+  let [type, data, id] = ['message', '', '']
   for (const line of block.split('\n')) {
     const colon = line.indexOf(':')
     const field = line.slice(0, colon)
     const value = line.slice(colon + 1).trimStart()
     if (field === 'event') type = value
     if (field === 'data') data += value
-    if (field === 'id') id = Number(value)
+    if (field === 'id') id = value
   }
-  if (data === '') return
+  const isNew = id === '' || !isOld(id)
+  if (id !== '') lastId = id
+  if (data === '' || !isNew) return
   const { at, ...rest } = JSON.parse(data)
-  take({ key: `${life}/${id}`, id, type, at, data: rest })
+  take({ key: id, type, at, data: rest })
 }
 
 /** @param {AbortSignal} signal @param {() => void} heard */
 async function readOnce(signal, heard) {
   const response = await ask('/api/events', {
     signal,
-    headers: { accept: 'text/event-stream', 'last-event-id': String(lastId) },
+    headers: { accept: 'text/event-stream', 'last-event-id': lastId },
   })
   if (!response.ok || response.body === null) throw new ApiProblem(response.status, 'no events')
   stream.set('live')
@@ -88,13 +96,6 @@ async function readOnce(signal, heard) {
     text = blocks.pop() ?? ''
     for (const block of blocks) readBlock(block)
   }
-}
-
-/** Another process of the gateway answers: its events are numbered from 1. */
-export function beginLife() {
-  life += 1
-  lastId = 0
-  restart()
 }
 
 let restart = () => {}
@@ -140,9 +141,10 @@ function pause(ms) {
 /** Follows what happens in the gateway for as long as the page is open. Call once. */
 export function startEvents() {
   sessionCount.watch(() => {
-    if (token() === '') events.set([])
-    lastId = 0
-    life += 1
+    if (token() === '') {
+      events.set([])
+      lastId = '0'
+    }
     restart()
   })
   void follow()

@@ -40,8 +40,8 @@ const Item = memo(({ event }) => {
         ${instance && html`<a class="muted" href=${href('services', [subject], { instance })}>${addressOf(event)}</a> `}
         ${text}
       </p>
-      <button type="button" class="event-more" aria-expanded=${isOpen ? 'true' : 'false'} onClick=${() => setOpen(!isOpen)}>${event.type}<span class="hidden"> event ${event.id}: all it says</span></button>
-      ${isOpen && html`<pre class="output" tabindex="0" aria-label="Data of event ${event.id}">${JSON.stringify(event.data, null, 2)}</pre>`}
+      <button type="button" class="event-more" aria-expanded=${isOpen ? 'true' : 'false'} onClick=${() => setOpen(!isOpen)}>${event.type}<span class="hidden">: all it says</span></button>
+      ${isOpen && html`<pre class="output" tabindex="0" aria-label="Data of this event">${JSON.stringify(event.data, null, 2)}</pre>`}
     </li>
   `
 })
