@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { CanaryView, ReleaseView } from '../../src/core/views.ts'
 import { type GatewayProcess, startGateway } from '../support/gateway.ts'
 import { openPage, startBrowser } from '../support/page.ts'
+import { canariesAnswer } from '../support/page-release-answers.ts'
 
 /** A release that is led by somebody at the page of a real gateway. */
 
@@ -167,5 +168,19 @@ test('a session that may only look sees everything and has no buttons that write
   await page.goto(`${gateway.adminUrl}/#/tables`)
   await page.getByText('in force').first().waitFor()
   expect(await page.getByRole('button', { name: /Roll back|Reload/ }).count()).toBe(0)
+  await close()
+})
+
+test('rows that come into sight because what stood above is gone are drawn', async () => {
+  const all = canariesAnswer(Date.now())
+  let answer = all
+  const answers = { '/api/canaries': () => answer }
+  const size = { width: 600, height: 500 }
+  const { page, close } = await openPage(browser, gateway.adminUrl, { at: 'releases', answers, ...size })
+  await page.getByRole('article').first().waitFor()
+  const row = page.getByRole('table', { name: 'Rules and lanes' }).getByRole('link', { name: 'blue' })
+  expect(await row.count()).toBe(0)
+  answer = { ...all, canaries: all.canaries.filter(({ release }) => release === undefined) }
+  await row.waitFor()
   await close()
 })

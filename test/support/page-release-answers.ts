@@ -99,7 +99,7 @@ export function canariesAnswer(
   const aborted = 'error-ratio: canary 34 of 210 (16.2 %), stable 61 of 23,480 (0.3 %)'
   const canaries: CanaryView[] = [
     canary(name, 'catalog', {
-      release: release(now, { reason, by: name }),
+      release: release(now, { reason, by: name === 'catalog-v2' ? 'ramp' : name }),
       match: [`testers: user (3 listed), ${name} -> canary`],
     }),
     canary('checkout-v5', 'checkout', {

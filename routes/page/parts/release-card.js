@@ -34,9 +34,14 @@ export function Shares({ sides }) {
   `
 }
 
+/** How long it has been so. @param {{ since: number }} props */
+function For({ since }) {
+  const now = useNow(1000)
+  return html`<span title=${fullTime(since)}>for ${span(Math.max(0, now - since))}</span>`
+}
+
 /** One release with everything that somebody needs to decide. @param {{ canary: CanaryView, isWhole?: boolean }} props `isWhole`: with its history open. */
 export function ReleaseCard({ canary, isWhole = false }) {
-  const now = useNow(1000)
   const title = useId()
   const { name, kind, services, sides, release } = canary
   if (release === undefined) return null
@@ -46,7 +51,7 @@ export function ReleaseCard({ canary, isWhole = false }) {
       <header class="release-head">
         <div>
           <h2 id=${title}>${isWhole ? name : html`<a href=${href('releases', [name])}>${name}</a>`} <${Pill} tone=${releaseTone(status)}>${status}<//></h2>
-          <p class="muted">${kind} of ${services.map((service, index) => html`${index > 0 && ', '}<a href=${href('services', [service])}>${service}</a>`)} · by ${by} · <span title=${fullTime(since)}>for ${span(Math.max(0, now - since))}</span></p>
+          <p class="muted">${kind} of ${services.map((service, index) => html`${index > 0 && ', '}<a href=${href('services', [service])}>${service}</a>`)} · by ${by} · <${For} since=${since} /></p>
         </div>
         <p class="release-share" aria-label="Share">${percent}<small> %</small></p>
       </header>

@@ -75,7 +75,8 @@ function Alerts() {
         <a class="end" href=${href('history')}>History of all instances</a>
       </div>
       <div class="stack">
-        <section class="panel" aria-label="Alerts" aria-live="polite">
+        <p class="hidden" role="status">${firing.length} firing</p>
+        <section class="panel" aria-label="Alerts">
           ${
             shown.length === 0
               ? show === 'resolved'

@@ -65,21 +65,24 @@ function useAnswer(body) {
 function Examples({ onChoose }) {
   /** @type {import('../lib/resource.js').Known<{ routes: readonly RouteView[] }>} */
   const { data } = useResource('/api/routes', { everyMs: 15_000, on: ['table'] })
-  const routes = data?.routes.slice(0, EXAMPLES) ?? []
+  const questions = new Map(
+    (data?.routes ?? []).map(exampleOf).map((one) => [`${one.method} ${one.url}`, one]),
+  )
+  const shown = [...questions].slice(0, EXAMPLES)
   return html`
     <div class="panel">
       <${Note} icon="explain" title="Where would this request go?">
         Write a URL above, or paste a whole <code>curl</code> command. Nothing is sent to a service.
       <//>
       ${
-        routes.length > 0 &&
-        html`<div class="examples" role="group" aria-label="Examples from your routes">${routes.map(
-          (route) => {
-            const question = exampleOf(route)
-            return html`<button type="button" class="button is-small" key=${route.name} onClick=${() => onChoose(question)}>
+        shown.length > 0 &&
+        html`<div class="examples" role="group" aria-label="Examples from your routes">${shown.map(
+          ([
+            key,
+            question,
+          ]) => html`<button type="button" class="button is-small" key=${key} onClick=${() => onChoose(question)}>
             <span class="muted">${question.method}</span> <span class="mono">${question.url.replace(/^http:\/\//, '')}</span>
-          </button>`
-          },
+          </button>`,
         )}</div>`
       }
     </div>

@@ -4,11 +4,13 @@ import { useCell } from '../lib/cell.js'
 import { useNow } from '../lib/clock.js'
 import { useTopology } from '../lib/data.js'
 import { ago, dayOf, fullTime, plural, timeOfDay } from '../lib/format.js'
+import { stateTone } from '../lib/health.js'
 import { html } from '../lib/html.js'
 import { useResource } from '../lib/resource.js'
 import { goQuery, href, place } from '../lib/router.js'
 import { distinct } from '../lib/rows.js'
 import { Search } from '../parts/field.js'
+import { changeInWords } from '../parts/history.js'
 import { Panel } from '../parts/panel.js'
 import { Dot, Pill } from '../parts/pill.js'
 import { Select } from '../parts/select.js'
@@ -22,39 +24,15 @@ const LIMIT = 500
 const STEP = 100
 const WHAT = ['appeared', 'changed', 'left', 'ejected', 'returned']
 
-/** @type {Readonly<Record<string, import('../lib/health.js').Tone>>} */
-const TONES = {
-  passing: 'good',
-  live: 'good',
-  returned: 'good',
-  warning: 'warn',
-  stale: 'warn',
-  critical: 'bad',
-  ejected: 'bad',
-  failed: 'bad',
-  left: 'idle',
-  gone: 'idle',
-}
-/** @param {HistoryEntry} entry */
-const toneOf = ({ what, to }) =>
-  (what === 'ejected' || what === 'left' || what === 'returned' ? TONES[what] : TONES[to]) ?? 'idle'
-
-/** @param {HistoryEntry} entry */
-function inWords({ what, from, to }) {
-  if (what === 'appeared') return `appeared, ${to}`
-  if (what === 'changed') return from === undefined ? to : `${from} → ${to}`
-  return what === 'returned' ? 'back in rotation' : what
-}
-
 /** @typedef {{ at: number, key: string, tone: import('../lib/health.js').Tone, subject: any, words: string, note: string | undefined, version: string | undefined, isAway: boolean }} Line */
 
 /** @param {HistoryEntry} entry @returns {Line} */
 const instanceLine = (entry) => ({
   at: entry.at,
   key: `${entry.at}/${entry.key}/${entry.what}`,
-  tone: toneOf(entry),
+  tone: stateTone(entry.what === 'changed' || entry.what === 'appeared' ? entry.to : entry.what),
   subject: html`<a href=${href('services', [entry.service])}>${entry.service}</a> <a class="mono" href=${href('services', [entry.service], { instance: entry.key })}>${entry.address}</a>`,
-  words: inWords(entry),
+  words: changeInWords(entry),
   note: entry.reason,
   version: entry.version,
   isAway: entry.away === true,
@@ -64,7 +42,7 @@ const instanceLine = (entry) => ({
 const registryLine = ({ at, registry, from, to, reason }) => ({
   at,
   key: `${at}/registry ${registry}`,
-  tone: TONES[to] ?? 'idle',
+  tone: to === 'live' ? 'good' : to === 'failed' ? 'bad' : 'warn',
   subject: html`registry <b>${registry}</b>`,
   words: from === undefined ? to : `${from} → ${to}`,
   note: reason,

@@ -79,9 +79,8 @@ const HowTo = ({ isEnabled }) => html`
       A request that carries a signed debug token is explained while it is served: each candidate, each filter with its verdict and time, the version, each try.
     <//>
     <ol class="recipe">
-      ${!isEnabled && html`<li>Give the gateway a key, 32 characters at least, and reload: <pre tabindex="0" aria-label="Configuration">${`admin:\n  debugKey: \${ENV:SLUICE_DEBUG_KEY}`}</pre></li>`}
-      <li>Make a token that is valid for a short while: <pre tabindex="0" aria-label="Command">npx sluice debug-token</pre></li>
-      <li>Send it along. The answer says the same to you alone: <pre tabindex="0" aria-label="Command">curl -H "x-sluice-debug: $TOKEN" http://shop.example.com/cart</pre></li>
+      ${!isEnabled && html`<li>Give the gateway a secret, 32 characters at least, and start it again: <pre tabindex="0" aria-label="Configuration">${`admin:\n  debugKey: \${ENV:SLUICE_ADMIN_DEBUG_KEY}`}</pre></li>`}
+      <li>Send a request with a token of it, which is good for a short while. The answer tells the same, to you alone: <pre tabindex="0" aria-label="Command">curl -i -H "$(npx sluice debug-token --ttl 5m)" http://shop.example.com/cart</pre></li>
     </ol>
     <p class="muted">Or <a href=${href('explain')}>describe a request</a>: that needs no token, and nothing is sent.</p>
   </div>

@@ -1,7 +1,7 @@
 // @ts-check
 import { useCell } from '../lib/cell.js'
 import { useTraffic } from '../lib/data.js'
-import { count, percent, plural, rate } from '../lib/format.js'
+import { count, plural, rate } from '../lib/format.js'
 import { html } from '../lib/html.js'
 import { useResource } from '../lib/resource.js'
 import { goQuery, href, place } from '../lib/router.js'
@@ -13,6 +13,7 @@ import { Pill } from '../parts/pill.js'
 import { Select } from '../parts/select.js'
 import { Answer, Note } from '../parts/states.js'
 import { Table } from '../parts/table.js'
+import { ErrorRatio } from '../parts/traffic-charts.js'
 import { RouteDetail } from './route-detail.js'
 
 /** @typedef {import('../lib/shapes.js').RouteView} RouteView */
@@ -21,12 +22,6 @@ import { RouteDetail } from './route-detail.js'
 /** @param {string} first @param {any} second */
 const twoLines = (first, second) =>
   html`<div class="two-lines"><span class="cut">${first}</span><span class="cut muted">${second}</span></div>`
-
-/** @param {{ ratio: number | undefined }} props */
-const Errors = ({ ratio }) => {
-  const tone = ratio === undefined || ratio < 0.01 ? '' : `text-tone tone-${ratio >= 0.05 ? 'bad' : 'warn'}`
-  return html`<span class=${tone}>${percent(ratio)}</span>`
-}
 
 /** @type {readonly import('../parts/table.js').Column<Row>[]} */
 const COLUMNS = [
@@ -72,7 +67,7 @@ const COLUMNS = [
     cell: ({ route: { filters } }) =>
       filters.length === 0
         ? html`<span class="muted">–</span>`
-        : html`<span title=${filters.join(' → ')}>${filters.join(' → ')}</span>`,
+        : html`<span title=${filters.join(' → ')}>${filters.map((text) => text.replace(/ \(.*$/, '')).join(' → ')}</span>`,
     compare: byFigure(({ route }) => route.filters.length),
   },
   {
@@ -98,7 +93,7 @@ const COLUMNS = [
     width: '60px',
     isFigure: true,
     from: 560,
-    cell: ({ traffic }) => html`<${Errors} ratio=${traffic?.errorRatio} />`,
+    cell: ({ traffic }) => html`<${ErrorRatio} ratio=${traffic?.errorRatio} />`,
     compare: byFigure(({ traffic }) => traffic?.errorRatio),
   },
 ]
