@@ -108,7 +108,7 @@ test('somebody promotes a release with the keyboard alone, pauses it, and aborts
 
   await page.getByRole('main').getByRole('link', { name: 'catalog', exact: true }).first().click()
   await page.getByText('the figures are good').waitFor()
-  await page.getByText('wrong <b>prices</b>').first().waitFor()
+  await page.locator('.release-history').getByText('wrong <b>prices</b>').waitFor()
   await page.getByRole('img', { name: /^Share over time: .*10 %, 50 %, 50 %, 0 %$/ }).waitFor()
   expect(problems).toEqual([])
   await close()
