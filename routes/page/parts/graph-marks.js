@@ -51,9 +51,9 @@ function CountBar({ counts, x, y, width }) {
   </g>`
 }
 
-/** @param {GraphNode} node @param {number} top @param {number} room */
-function texts({ kind, label, sub, rps, counts }, top, room) {
-  const { x, height } = SHAPES[kind]
+/** @param {GraphNode} node @param {number} x @param {number} top @param {number} room */
+function texts({ kind, label, sub, rps, counts }, x, top, room) {
+  const { height } = SHAPES[kind]
   const left = x + 12
   const isTwoLines = kind === 'route' || kind === 'service'
   const first = top + (isTwoLines ? 18 : kind === 'bundle' ? 17 : height / 2 + 4.5)
@@ -71,11 +71,11 @@ function texts({ kind, label, sub, rps, counts }, top, room) {
 }
 
 /**
- * @type {import('preact').ComponentClass<{ node: GraphNode, y: number, isChosen: boolean, isActive: boolean, isDim: boolean }>}
+ * @type {import('preact').ComponentClass<{ node: GraphNode, x: number, y: number, isChosen: boolean, isActive: boolean, isDim: boolean }>}
  */
-export const NodeMark = memo(({ node, y, isChosen, isActive, isDim }) => {
+export const NodeMark = memo(({ node, x, y, isChosen, isActive, isDim }) => {
   const { id, kind, tone, isOpen } = node
-  const { x, width, height } = SHAPES[kind]
+  const { width, height } = SHAPES[kind]
   const top = y - height / 2
   const canOpen = isOpen !== undefined
   return html`
@@ -84,7 +84,7 @@ export const NodeMark = memo(({ node, y, isChosen, isActive, isDim }) => {
       <title>${node.label}${node.sub ? ` · ${node.sub}` : ''}</title>
       <rect class="box" x=${x} y=${top} width=${width} height=${height} rx="7" />
       <path class="edge-mark" d="M${x + 3.5} ${top + 7}V${top + height - 7}" />
-      ${texts(node, top, width - (canOpen ? 24 : 0))}
+      ${texts(node, x, top, width - (canOpen ? 24 : 0))}
       ${
         canOpen &&
         html`<g class="opener" data-toggle=${id}><rect x=${x + width - 26} y=${top + 2} width="24" height="24" rx="5" />
@@ -104,10 +104,10 @@ export const EdgeMark = memo(({ edge: { rps, tone }, x1, y1, x2, y2, isDim }) =>
     d="M${x1} ${y1}C${middle} ${y1} ${middle} ${y2} ${x2} ${y2}" stroke-width=${strokeOf(rps)} />`
 })
 
-/** The gate that all requests come through. @param {{ height: number, labelRef: any }} props */
-export const GatewayMark = ({ height, labelRef }) => html`
+/** The gate that all requests come through. @param {{ x: number, height: number }} props */
+export const GatewayMark = ({ x, height }) => html`
   <g class="gateway-mark" role="img" aria-label="gateway">
-    <rect x="0" y="-10" width=${GATEWAY_WIDTH} height=${height + 20} rx="8" />
-    <text ref=${labelRef} text-anchor="middle" transform="translate(17 ${height / 2}) rotate(-90)">Gateway</text>
+    <rect x=${x} y="-10" width=${GATEWAY_WIDTH} height=${height + 20} rx="8" />
+    <text text-anchor="middle" data-x=${x + 17} data-height=${height}>Gateway</text>
   </g>
 `
