@@ -1,9 +1,12 @@
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createDebugToken } from '../../src/core/debug-token.ts'
 import { type GatewayProcess, startGateway } from '../support/gateway.ts'
 import { openPage, startBrowser } from '../support/page.ts'
 
 /** The question where a request would go, asked at the page of a real gateway. */
+
+const KEY = 'a-key-of-thirty-two-bytes-or-more'
 
 let gateway: GatewayProcess
 let browser: Browser
@@ -19,11 +22,13 @@ beforeAll(async () => {
   gateway = await startGateway({
     yaml: `registries: { local: { type: embedded } }
 canaries: [{ name: v2, service: cart, canary: { version: "2.*" }, percent: 0, match: [{ name: blue, claim: { team: blue }, side: canary }] }]`,
+    env: { SLUICE_ADMIN_DEBUG_KEY: KEY },
     routes: {
       'shop.yaml': `routes:
   - { name: cart, match: { hosts: [shop.example.com], pathPrefix: /cart }, service: cart, filters: [{ type: security-headers }] }
   - { name: cart-beta, match: { hosts: [shop.example.com], pathPrefix: /cart, headers: { x-beta: { present: true } } }, service: cart }
   - { name: all, match: { hosts: [shop.example.com], pathPrefix: / }, upstreams: ["http://127.0.0.1:9"] }
+  - { name: guarded, match: { pathPrefix: /guarded }, service: cart, filters: [{ type: security-headers }, { type: ip-deny, networks: [127.0.0.0/8] }] }
 `,
     },
   })
@@ -133,12 +138,34 @@ test('an answer changes with the table, without a touch', async () => {
 test('a route leads to a question that it takes', async () => {
   const { page, close } = await openPage(browser, gateway.adminUrl, { at: 'routes' })
   await page.getByRole('searchbox', { name: 'Search routes' }).fill('x-beta')
-  await page.getByRole('status').getByText('1 of 3 routes').waitFor()
+  await page.getByRole('status').getByText('1 of 4 routes').waitFor()
   await page.getByRole('searchbox', { name: 'Search routes' }).fill('')
   await page.getByRole('main').getByRole('link', { name: 'cart', exact: true }).click()
   await page.getByRole('region', { name: 'Filters' }).getByText('security-headers').waitFor()
   await page.getByRole('link', { name: 'Explain a request' }).click()
   await page.getByText('every condition met, none ranks higher').waitFor()
   expect(await page.getByRole('textbox', { name: 'URL' }).inputValue()).toBe('http://shop.example.com/cart')
+  await close()
+})
+
+test('a real request with a token is told step by step; one that a filter refused ends there', async () => {
+  const token = createDebugToken(KEY, Date.now(), 60_000)
+  const { page, problems, close } = await openPage(browser, gateway.adminUrl, { at: 'requests' })
+  await page.getByText('No request was explained yet').waitFor()
+  const answer = await fetch(`${gateway.publicUrl}/guarded/<b>x</b>`, {
+    headers: { 'x-sluice-debug': token },
+  })
+  expect(answer.status).toBe(403)
+  await page
+    .getByRole('table', { name: 'Explained requests' })
+    .getByRole('link', { name: /guarded/ })
+    .click()
+  await page.getByRole('region', { name: 'Filters' }).getByText('refused 403').waitFor()
+  const way = page.getByRole('list', { name: 'The way of the request' })
+  await way.getByText('refused by ip-deny').waitFor()
+  expect(await way.getByText('Instances').count()).toBe(0)
+  await page.getByRole('region', { name: 'What became of it' }).getByText('No instance was asked').waitFor()
+  await page.getByRole('region', { name: 'Refused' }).getByText('GW_AUTH_IP').waitFor()
+  expect(problems).toEqual([])
   await close()
 })

@@ -102,6 +102,16 @@ test('what a filter refused is listed, counted and narrowed; its request id lead
   await close()
 })
 
+test('what is done at the page stands in the audit', async () => {
+  const { page, close } = await openPage(browser, gateway.adminUrl, { at: 'tables' })
+  await page.getByRole('button', { name: 'Reload…' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Reload' }).click()
+  await page.getByRole('status').getByText('The configuration was read').waitFor()
+  await page.getByRole('navigation').getByRole('link', { name: 'Audit' }).click()
+  await page.getByRole('listitem').filter({ hasText: 'reload' }).getByText('127.0.0.1').first().waitFor()
+  await close()
+})
+
 test('the audit tells who did what, narrowed by who and by words', async () => {
   const answers = { '/api/audit': auditAnswer(Date.now()) }
   const { page, close } = await openPage(browser, gateway.adminUrl, { at: 'audit', answers })
@@ -118,8 +128,7 @@ const EMPTY = [
   ['releases', 'No releases', { '/api/canaries': { canaries: [] } }],
   ['mirror', 'No copies yet', {}],
   ['contracts', 'No answers are watched', {}],
-  ['requests', 'No request was explained yet', { '/api/requests': { requests: [], isEnabled: true } }],
-  ['requests', 'Explaining real requests is not switched on', { '/api/requests': 404 }],
+  ['requests', 'Explaining real requests is not switched on', {}],
   ['refusals', 'Nothing was refused', { '/api/refusals': { refusals: [], counts: [] } }],
   ['routes', 'No routes yet', { '/api/routes': { routes: [] } }],
   ['tables', 'No table yet', { '/api/tables': { versions: [], warnings: [], problems: [] } }],
@@ -127,7 +136,7 @@ const EMPTY = [
   ['history', 'Nothing has changed', { '/api/history': { entries: [], from: 1 } }],
   ['fleet', 'This gateway is alone', {}],
   ['audit', 'Nothing was changed', { '/api/audit': { entries: [] } }],
-  ['tools', 'No tools', { '/api/tools': { tools: [] } }],
+  ['tools', 'No tools', {}],
 ] as const
 
 test.each(EMPTY)('%s says in words that there is nothing: %s', async (at, text, answers) => {

@@ -98,17 +98,7 @@
  * @property {readonly Breach[]} breaches
  */
 
-/**
- * @typedef {object} AuditEntry
- * @property {number} at
- * @property {string} who
- * @property {string} address
- * @property {string} action
- * @property {string} target
- * @property {string} detail
- * @property {string} outcome `done`, `rejected`, `refused`, `failed`.
- * @property {readonly string[]} [diff]
- */
+/** @typedef {import('../../../src/core/audit-view.ts').AuditEntry} AuditEntry */
 /** @typedef {{ name: string, title: string, path: string }} Tool */
 
 /** @typedef {import('../../../src/core/fleet-view.ts').FleetView} FleetView */
