@@ -36,6 +36,8 @@ test.each([
   ['src/core/bad.ts', '../routing/x.ts'],
   ['src/config/bad.ts', '../filters/x.ts'],
   ['src/registry/bad.ts', '../config/x.ts'],
+  ['src/register/bad.ts', '../registry/x.ts'],
+  ['src/zookeeper/bad.ts', '../registry/x.ts'],
   ['src/routing/bad.ts', '../proxy/x.ts'],
   ['src/filters/bad.ts', '../proxy/x.ts'],
   ['src/identity/bad.ts', '../filters/x.ts'],
