@@ -100,6 +100,11 @@ export class ZooKeeperClient {
     return this.#session.id
   }
 
+  /** Number of the last change that an answer took in. */
+  get lastZxid(): bigint {
+    return this.#connection?.lastZxid ?? this.#lastZxid
+  }
+
   /** Resolves once it is connected. Rejects with the last failure after `limitMs`. */
   async ready(limitMs: number): Promise<void> {
     if (this.isConnected) return
