@@ -20,7 +20,7 @@ const serviceInstance = z.object({
   address: z.string({ error: 'is missing' }).min(1, { error: 'is empty' }),
   port: z.int().nullish(),
   sslPort: z.int().nullish(),
-  payload: z.unknown(),
+  payload: z.unknown().optional(),
   enabled: z.boolean().nullish(),
 })
 type ServiceInstance = z.output<typeof serviceInstance>

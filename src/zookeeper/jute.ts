@@ -74,6 +74,10 @@ export class JuteReader {
     return this.#buffer.readBigInt64BE(this.#skip(8))
   }
 
+  flag(): boolean {
+    return this.#buffer.readUInt8(this.#skip(1)) !== 0
+  }
+
   /** Empty for "no buffer" (length -1), too. */
   bytes(): Buffer {
     const length = Math.max(0, this.int())
