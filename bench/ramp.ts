@@ -43,6 +43,7 @@ const RAMP: Ramp = {
     minRequests: 200,
     failures: 3,
     onFail: 'rollback',
+    contract: 'hold',
   },
 }
 
@@ -77,6 +78,7 @@ async function simulate(ramp: Ramp, canaryErrors: number, seed: number): Promise
     store,
     tally,
     values: () => ({}),
+    breaches: () => [],
     onChanges: () => {},
     onDecision: () => {},
     clock: { now: () => now, monotonic: () => now },

@@ -11,6 +11,7 @@ const BENCHES: Readonly<Record<string, readonly string[]>> = {
   routing: ['--expose-gc', 'bench/routing.ts'],
   canary: ['bench/canary.ts'],
   ramp: ['bench/ramp.ts'],
+  grey: ['bench/grey.ts'],
   pick: ['bench/pick.ts'],
   large: ['bench/large.ts'],
   proxy: ['bench/proxy.ts'],
@@ -24,6 +25,7 @@ const BENCHES: Readonly<Record<string, readonly string[]>> = {
   concurrency: ['bench/concurrency.ts'],
   rolling: ['bench/rolling.ts'],
   limits: ['bench/limits.ts'],
+  traffic: ['bench/traffic.ts'],
 }
 
 // Flags and what follows them go to the benchmark: `npm run bench rolling -- --requests 5000`.

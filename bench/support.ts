@@ -54,6 +54,15 @@ export function cpuSeconds(pid: number): { user: number; system: number } {
   return { user, system }
 }
 
+/** CPU that the threads of a process have used, to the microsecond: `cpuSeconds` counts in hundredths of a second. µs. */
+export function cpuMicros(pid: number): number {
+  const threads = readdirSync(`/proc/${pid}/task`)
+  return threads.reduce((sum, thread) => {
+    const [used] = readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')
+    return sum + Number(used) / 1000
+  }, 0)
+}
+
 /** Resident memory of a process. MiB. */
 export function residentMiB(pid: number): number {
   const line = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))

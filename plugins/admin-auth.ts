@@ -1,26 +1,45 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { TLSSocket } from 'node:tls'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import ipaddr from 'ipaddr.js'
+import type { AdminCaller, AdminSessions } from '../src/core/admin-caller.ts'
 import { GatewayError } from '../src/core/errors.ts'
+import type { Sessions } from './admin-session.ts'
 
 export interface AdminAuthOptions {
-  /** Absent: whoever reaches the address may use it (loopback, or client certificates). */
-  readonly token: string | undefined
+  readonly sessions: Sessions
   /** Clients have shown a certificate: the Host header needs no check. */
   readonly hasClientCertificates: boolean
 }
 
-/** What load balancers and browsers need without a token; none of it tells anything. */
-const OPEN_PATHS = new Set(['/health/live', '/health/ready', '/', '/page.js', '/page.css'])
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who asks; the guard sets it before anything else happens. */
+    caller: AdminCaller
+  }
+  interface FastifyInstance {
+    readonly adminSessions: AdminSessions
+  }
+  interface FastifyContextConfig {
+    /** `open`: without a token. `question`: changes nothing, whatever its method. */
+    readonly access?: 'open' | 'question'
+  }
+}
+
+/** What load balancers need without a token; it tells nothing. Routes of the page say so themselves: `access`. */
+const OPEN_PATHS = new Set(['/health/live', '/health/ready'])
 const READING = new Set(['GET', 'HEAD', 'OPTIONS'])
 
-const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
+const NOBODY: AdminCaller = { who: 'nobody', canWrite: false, via: 'open' }
 
-function tokenOf(request: FastifyRequest): string {
+/** What a browser shows to somebody who follows a link without being signed in. */
+const SIGN_IN_FIRST =
+  '<!doctype html><title>Sluice</title><p>Sign in on <a href="/">the page of the gateway</a> first, then come back.</p>'
+
+function tokenOf(request: FastifyRequest): string | undefined {
   const { authorization } = request.headers
   const bearer = /^Bearer (.+)$/i.exec(authorization ?? '')?.[1]
   const consul = request.headers['x-consul-token']
-  return bearer ?? (typeof consul === 'string' ? consul : '')
+  return bearer ?? (typeof consul === 'string' && consul !== '' ? consul : undefined)
 }
 
 /** The name part of a Host or Origin; `` when there is none. */
@@ -32,29 +51,88 @@ function hostName(authority: string): string {
     .toLowerCase()
 }
 
+/** Subject of the client's certificate; undefined = it has shown none. */
+function certificateSubject(request: FastifyRequest): string | undefined {
+  const socket = request.raw.socket as Partial<TLSSocket>
+  if (socket.authorized !== true) return undefined
+  const { subject } = socket.getPeerCertificate?.() ?? {}
+  return [subject?.CN ?? subject?.O ?? 'a certificate without a name'].flat().join(' ')
+}
+
+/** Changes nothing, whatever its method. */
+export function isReading(request: FastifyRequest): boolean {
+  return READING.has(request.method) || request.routeOptions.config?.access === 'question'
+}
+
 /**
- * Guards the admin side. With a token: constant-time compare. Without one: a web page in the operator's browser
- * must not reach it, so the Host has to be an address or `localhost` (DNS rebinding), and a request that changes
- * something must not come from another origin.
+ * A web page in the operator's browser must not change anything in their name: a request that changes something must not
+ * come from another origin, and one that only a cookie stands for must say where it comes from.
  */
+function checkOrigin(request: FastifyRequest, isByCookie: boolean): void {
+  const { origin, host = '' } = request.headers
+  const isUpgrade = request.headers.upgrade !== undefined
+  if (READING.has(request.method) && !isUpgrade) return
+  const isSame = origin === undefined ? !isByCookie : origin.replace(/^https?:\/\//, '') === host
+  if (isSame) return
+  const text =
+    origin === undefined
+      ? 'a change by a signed-in browser needs its Origin'
+      : 'the request comes from a page of another origin'
+  throw new GatewayError('GW_ADMIN_UNAUTHORIZED', text)
+}
+
+/** Without a token: the Host has to be an address or `localhost`, or a foreign name leads here (DNS rebinding). */
+function openCaller(request: FastifyRequest, hasClientCertificates: boolean): AdminCaller {
+  if (hasClientCertificates) {
+    return { who: certificateSubject(request) ?? 'a certificate', canWrite: true, via: 'certificate' }
+  }
+  const name = hostName(request.headers.host ?? '')
+  if (name === 'localhost' || ipaddr.isValid(name))
+    return { who: 'this machine', canWrite: true, via: 'open' }
+  throw new GatewayError(
+    'GW_ADMIN_UNAUTHORIZED',
+    `the Host "${name}" is neither an address nor localhost: set admin.token to use names`,
+  )
+}
+
+/** A token, if there is one, decides; else the session of a browser. */
+function callerOf(request: FastifyRequest, { sessions, hasClientCertificates }: AdminAuthOptions) {
+  if (!sessions.isNeeded) return openCaller(request, hasClientCertificates)
+  const token = tokenOf(request)
+  if (token !== undefined) {
+    const caller = sessions.callerOf(token)
+    const subject = hasClientCertificates ? certificateSubject(request) : undefined
+    return caller === undefined || subject === undefined ? caller : { ...caller, who: subject }
+  }
+  return sessions.fromCookie(request.headers.cookie, request.headers.host ?? '')
+}
+
+async function refuse(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  const isLink = request.method === 'GET' && /^text\/html\b/.test(request.headers.accept ?? '')
+  if (isLink && request.url.startsWith('/tools/')) {
+    reply.header('content-security-policy', "default-src 'none'")
+    return reply.code(401).type('text/html; charset=utf-8').send(SIGN_IN_FIRST)
+  }
+  reply.header('www-authenticate', 'Bearer realm="sluice admin"')
+  throw new GatewayError('GW_ADMIN_UNAUTHORIZED', 'send Authorization: Bearer <admin.token>')
+}
+
+/** Guards the admin side: who asks, and may they? */
 export function guardAdmin(app: FastifyInstance, options: AdminAuthOptions): void {
-  const expected = options.token === undefined ? undefined : digest(options.token)
+  // Fastify shares what stands here between requests, so it takes no objects.
+  app.decorateRequest('caller', null as unknown as AdminCaller)
+  app.decorate('adminSessions', options.sessions)
   app.addHook('onRequest', async (request, reply) => {
+    request.caller = NOBODY
+    checkOrigin(request, false)
     const path = request.url.split('?')[0] ?? ''
-    const { origin, host = '' } = request.headers
-    if (!READING.has(request.method) && origin !== undefined && origin.replace(/^https?:\/\//, '') !== host) {
-      throw new GatewayError('GW_ADMIN_UNAUTHORIZED', 'the request comes from a page of another origin')
+    const isOpen = OPEN_PATHS.has(path) || request.routeOptions.config?.access === 'open'
+    const caller = callerOf(request, options)
+    if (caller === undefined) return isOpen ? undefined : refuse(request, reply)
+    if (caller.via === 'session') checkOrigin(request, true)
+    request.caller = caller
+    if (!isOpen && !caller.canWrite && !isReading(request)) {
+      throw new GatewayError('GW_ADMIN_READ_ONLY', 'admin.readToken changes nothing: use admin.token')
     }
-    if (expected === undefined) {
-      const name = hostName(host)
-      if (options.hasClientCertificates || name === 'localhost' || ipaddr.isValid(name)) return
-      throw new GatewayError(
-        'GW_ADMIN_UNAUTHORIZED',
-        `the Host "${name}" is neither an address nor localhost: set admin.token to use names`,
-      )
-    }
-    if (OPEN_PATHS.has(path) || timingSafeEqual(digest(tokenOf(request)), expected)) return
-    reply.header('www-authenticate', 'Bearer realm="sluice admin"')
-    throw new GatewayError('GW_ADMIN_UNAUTHORIZED', 'send Authorization: Bearer <admin.token>')
   })
 }

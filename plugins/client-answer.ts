@@ -11,6 +11,7 @@ import {
 } from '../src/proxy/client-side.ts'
 import type { Intake, ProxyDeps } from './intake.ts'
 import { applyEdits } from './local-answer.ts'
+import type { Tracing } from './tracing.ts'
 
 /** How long a client may go on sending a body nobody wants, so that it can read our answer. ms, bytes. */
 const LINGER_MS = 2000
@@ -25,6 +26,8 @@ export class ClientAnswer {
   readonly #response: ClientResponse
   readonly #intake: Intake
   readonly #deps: ProxyDeps
+  /** Told of the head before it goes out. */
+  readonly #trace: Tracing | undefined
   /** Where the body is written: the client, or the first transform. */
   #out: Writable
   /** What comes now comes together with the headers. */
@@ -35,7 +38,14 @@ export class ClientAnswer {
   /** Of the body, before transforms. */
   bytesOut = 0
 
-  constructor(request: ClientRequest, response: ClientResponse, intake: Intake, deps: ProxyDeps) {
+  constructor(
+    request: ClientRequest,
+    response: ClientResponse,
+    intake: Intake,
+    deps: ProxyDeps,
+    trace?: Tracing,
+  ) {
+    this.#trace = trace
     this.#request = request
     this.#response = response
     this.#intake = intake
@@ -61,6 +71,7 @@ export class ClientAnswer {
     this.status = status
     const { decision } = this.#intake
     if (decision.kind === 'route') applyEdits(headers, decision.route.spec.responseHeaders)
+    this.#trace?.answering(status, headers)
     if (!isHttp2(this.#response) && this.#deps.isDraining()) headers.set('connection', 'close')
     writeHead(this.#response, status, headers)
   }

@@ -1,9 +1,15 @@
+import { STABLE } from '../src/core/canary.ts'
 import type { Clock, Random } from '../src/core/duration.ts'
 import { errorText } from '../src/core/errors.ts'
-import type { ContractSpec } from '../src/core/route.ts'
-import { ContractBook, type ContractBreach, type ContractView } from '../src/mirror/contract-book.ts'
+import {
+  ContractBook,
+  type ContractBreach,
+  type ContractView,
+  type Observation,
+} from '../src/mirror/contract-book.ts'
 import { decodeBody } from '../src/mirror/decode.ts'
 import { parseJson } from '../src/mirror/json.ts'
+import type { Side } from '../src/routing/release.ts'
 import type { Table } from '../src/routing/table.ts'
 import { AnswerCopy } from './answer-copy.ts'
 import type { ExchangeWatch, WatchedRequest } from './exchange-watch.ts'
@@ -20,6 +26,13 @@ export interface ContractsDeps {
 const MAX_WAITING = 16
 
 const JSON_TYPE = /^application\/(?:[\w.+-]+\+)?json\b/i
+
+/** Undefined = no release tells the instances apart. */
+function isOfStable(side: Side | undefined, key: string): boolean | undefined {
+  if (side === undefined) return undefined
+  const found = side.keys.has(key) ? side : side.fallbacks.find(({ keys }) => keys.has(key))
+  return found === undefined ? undefined : found.name === STABLE
+}
 
 /** Looks at samples of JSON answers, after they went to the client. */
 export class Contracts {
@@ -50,12 +63,12 @@ export class Contracts {
         const body = isWhole ? copy.body() : undefined
         if (body === undefined || copy.headers === undefined || instance === undefined) return
         const coding = copy.headers.get('content-encoding')
+        const service = routed.serviceName ?? ''
+        const { key, version } = instance
+        const target = { route, service, version, isStable: isOfStable(routed.side, key), spec }
         this.#waiting++
         // The client's answer goes out first.
-        setImmediate(() => {
-          const target = { route, service: routed.serviceName ?? '', version: instance.version, spec }
-          void this.#look(body, coding, target)
-        })
+        setImmediate(() => void this.#look(body, coding, target))
       },
     }
   }
@@ -63,7 +76,7 @@ export class Contracts {
   async #look(
     body: Buffer,
     coding: string | undefined,
-    target: { route: string; service: string; version: string | undefined; spec: ContractSpec },
+    target: Omit<Observation, 'value' | 'at'>,
   ): Promise<void> {
     try {
       const decoded = await decodeBody(body, coding, target.spec.maxBodyBytes)

@@ -1,4 +1,4 @@
-import type { FilterFindings } from '../src/core/record.ts'
+import type { FilterFindings, RefusalFinding } from '../src/core/record.ts'
 import type { BodyNeed, FilterContext } from '../src/filters/filter.ts'
 import { clientCertificateOf, receivedHeaders } from '../src/proxy/client-side.ts'
 import type { Routed } from '../src/routing/table.ts'
@@ -35,6 +35,7 @@ export function createFilterContext(
     principal: undefined,
     ...(readBody === undefined ? {} : { readBody }),
     response: undefined,
+    trace: undefined,
     maxBodyBytes: maxBodyBytes === 0 ? undefined : maxBodyBytes,
     attributes: new Map(),
   }
@@ -47,6 +48,7 @@ export function filterFindings(ctx: FilterContext | undefined): FilterFindings {
   return {
     principal: principal === undefined ? undefined : { id: principal.id, kind: principal.kind },
     refusedBy: attributes.get('refusedBy') as string | undefined,
+    refusal: attributes.get('refusal') as RefusalFinding | undefined,
     wouldRefuse: attributes.get('wouldRefuse') as readonly string[] | undefined,
   }
 }

@@ -1,3 +1,4 @@
+import { DEBUG_HEADER } from '../src/core/debug-token.ts'
 import type { Clock, Random } from '../src/core/duration.ts'
 import type { ErrorCode } from '../src/core/errors.ts'
 import type { Headers } from '../src/core/headers.ts'
@@ -14,8 +15,10 @@ import type { Upstreams } from '../src/proxy/upstreams.ts'
 import { decide } from '../src/routing/decide.ts'
 import type { TableStore } from '../src/routing/store.ts'
 import type { Decision, Table } from '../src/routing/table.ts'
+import { SESSION_COOKIE, withoutSession } from './admin-session.ts'
 import type { ExchangeWatcher } from './exchange-watch.ts'
 import type { Overload } from './overload.ts'
+import type { Tracing } from './tracing.ts'
 
 /** What the data path needs; the same for all listeners. */
 export interface ProxyDeps {
@@ -40,6 +43,8 @@ export interface ProxyDeps {
   newId(bytes: number): string
   /** Remembers the form of requests. */
   readonly recorder?: Recorder
+  /** Explains requests that ask for it with a token. Absent = none ever. */
+  readonly debug?: { begin(intake: Intake): Tracing | undefined } | undefined
   /** Who wants to look on at an exchange; undefined = nobody ever. */
   readonly watch?: ExchangeWatcher
   /** Called once for each request, when it is over. */
@@ -81,6 +86,8 @@ export interface Intake {
   readonly userAgent: string | undefined
   readonly table: Table | undefined
   readonly decision: Decision
+  /** What it was drawn with. */
+  readonly roll: number
   readonly traceFlags: string
 }
 
@@ -116,6 +123,7 @@ export function takeIn(request: ClientRequest, listener: Listener, deps: ProxyDe
   const method = request.method ?? ''
   const target = request.url ?? ''
   const table = deps.store.current()
+  const roll = deps.random()
   const problem =
     table === undefined ? 'GW_GATEWAY_DRAINING' : limitProblem(request, target, headers, deps.limits)
   const decision: Decision =
@@ -129,7 +137,7 @@ export function takeIn(request: ClientRequest, listener: Listener, deps: ProxyDe
             scheme,
             header: (name) => headers.get(name),
             clientIp,
-            roll: deps.random(),
+            roll,
           },
           table,
         )
@@ -154,6 +162,7 @@ export function takeIn(request: ClientRequest, listener: Listener, deps: ProxyDe
     userAgent: headers.get('user-agent'),
     table,
     decision,
+    roll,
     traceFlags: trace?.flags ?? '01',
   }
 }
@@ -167,6 +176,15 @@ function dropOwned(headers: Headers, owned: ReadonlySet<string>): void {
   for (const name of new Set(headers.names())) if (isOwned(name)) headers.delete(name)
 }
 
+/** Browsers send cookies to every port of a host: who is signed in at the admin side is nothing for services. */
+function dropSession(headers: Headers): void {
+  const cookie = headers.get('cookie')
+  if (cookie === undefined || !cookie.includes(SESSION_COOKIE)) return
+  const rest = withoutSession(cookie)
+  if (rest === undefined) headers.delete('cookie')
+  else headers.set('cookie', rest)
+}
+
 /**
  * Turns the received headers into those that go upstream: hop-by-hop ones gone, forwarding headers and trace
  * context written. Throws GW_REQUEST_MALFORMED and GW_REQUEST_MEDIA_TYPE.
@@ -176,6 +194,9 @@ export function prepareHeaders(intake: Intake, listener: Listener, deps: ProxyDe
   checkContentType(headers, deps.limits.contentTypes)
   cleanRequestHeaders(headers, intake.httpVersion)
   dropOwned(headers, deps.chains.ownedHeaders)
+  dropSession(headers)
+  // Whoever sees it could ask for explanations as well.
+  headers.delete(DEBUG_HEADER)
   // A stranger must not choose its version.
   if (!intake.isTrustedPeer && intake.table !== undefined) dropOwned(headers, intake.table.canaries.headers)
   setForwarded(headers, {

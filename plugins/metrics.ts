@@ -7,6 +7,7 @@ import { FILTER_METRICS, type FilterMetric, type FilterMetrics } from '../src/fi
 import type { FilterVerdict } from '../src/filters/runner.ts'
 import { CanaryMetrics } from './canary-metrics.ts'
 import { MirrorMetrics } from './mirror-metrics.ts'
+import { MonitorMetrics, type MonitorState } from './monitor-metrics.ts'
 import { OTHER, RequestMetrics } from './request-metrics.ts'
 
 const EJECTION_KINDS = ['ejected', 'kept', 'returned'] as const
@@ -32,6 +33,7 @@ export interface MetricsDeps {
   certificates(): ReadonlyMap<string, number>
   /** Age of the keys of each identity provider; s. */
   keyAges(): ReadonlyMap<string, number>
+  readonly monitor: MonitorState
 }
 
 /** All metrics of the gateway. docs/metrics.md lists them; a test holds the two equal. */
@@ -42,6 +44,7 @@ export class Metrics {
   /** What filters count by themselves. */
   readonly filters: FilterMetrics
   readonly mirrors: MirrorMetrics
+  readonly monitor: MonitorMetrics
   readonly #deps: MetricsDeps
   readonly #maxSeries: number
   readonly #reloads: Counter
@@ -52,6 +55,7 @@ export class Metrics {
   readonly #malformed: Counter
   readonly #shed: Counter
   readonly #ejections: Counter
+  readonly #debugTokens: Counter
   /** Services that have series of ejections. */
   readonly #ejecting = new Set<string>()
   /** The topology of the scrape under way: many gauges read it. */
@@ -98,12 +102,14 @@ export class Metrics {
       ['class', 'reason'],
     )
     this.#malformed = counter('sluice_malformed_requests_total', 'What came in and was no request.', ['code'])
+    this.#debugTokens = counter('sluice_debug_tokens_total', 'Requests with a debug token.', ['result'])
     this.#ejections = counter('sluice_ejections_total', 'Instances taken out or back by the gateway.', [
       'service',
       'kind',
     ])
     this.filters = this.#createFilterMetrics()
     this.mirrors = new MirrorMetrics(this.#registry)
+    this.monitor = new MonitorMetrics(this.#registry, deps.monitor)
     this.#addLive()
     collectDefaultMetrics({ register: this.#registry })
     new Gauge({ name: 'sluice_build_info', help: 'Always 1.', labelNames: ['version', 'node'], registers })
@@ -159,6 +165,10 @@ export class Metrics {
 
   malformed(code: ErrorCode): void {
     this.#malformed.labels(code).inc()
+  }
+
+  debugToken(result: 'valid' | 'expired' | 'invalid'): void {
+    this.#debugTokens.labels(result).inc()
   }
 
   ejection(service: string, kind: EjectionKind): void {
@@ -264,6 +274,14 @@ export class Metrics {
       ['service'],
       bySeries((one, { name, instances }) =>
         one.labels(name).set(instances.filter(({ use }) => use === 'ejected').length),
+      ),
+    )
+    gauge(
+      'sluice_instances_flapping',
+      'Instances that change too often.',
+      ['service'],
+      bySeries((one, { name, instances }) =>
+        one.labels(name).set(instances.filter(({ flapping }) => flapping === true).length),
       ),
     )
     gauge(

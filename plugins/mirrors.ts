@@ -5,8 +5,10 @@ import { errorText } from '../src/core/errors.ts'
 import { withSpanId } from '../src/core/ids.ts'
 import type { CompareSpec, MirrorSpec } from '../src/core/route.ts'
 import type { Instance } from '../src/core/types.ts'
+import { within } from '../src/core/within.ts'
 import { compareAnswers, type Difference, type DifferenceKind } from '../src/mirror/compare.ts'
 import { type MirrorResult, MirrorState, type MirrorView } from '../src/mirror/mirror-state.ts'
+import type { CopyEnd, MirrorPause } from '../src/mirror/pause.ts'
 import { drawInstance, notOfVersion, ofVersion, shadowHost } from '../src/mirror/target.ts'
 import type { ForwardResult } from '../src/proxy/exchange.ts'
 import { fieldsForTry, upstreamHost } from '../src/proxy/hop-headers.ts'
@@ -14,6 +16,7 @@ import { ShadowPools, type ShadowResult } from '../src/proxy/shadow.ts'
 import { serverNameFor } from '../src/proxy/transport.ts'
 import type { Service, Table } from '../src/routing/table.ts'
 import { AnswerCopy, toAnswer } from './answer-copy.ts'
+import { BodyCopy } from './body-copy.ts'
 import type { ExchangeWatch, WatchedRequest } from './exchange-watch.ts'
 
 export interface MirrorsDeps {
@@ -44,6 +47,10 @@ interface Copy {
   readonly target: Service
   readonly instance: Instance
   readonly compare: CompareSpec | undefined
+  /** The mirror's when the copy began; a reset makes another one. */
+  readonly pause: MirrorPause
+  /** For `pause`. */
+  readonly mark: number
 }
 
 /**
@@ -87,7 +94,7 @@ export class Mirrors {
   #state(name: string, spec: MirrorSpec): MirrorState {
     let state = this.#states.get(name)
     if (state === undefined) {
-      state = new MirrorState(name, spec)
+      state = new MirrorState(name, spec, this.#deps.random)
       this.#states.set(name, state)
     }
     state.update(spec)
@@ -106,6 +113,8 @@ export class Mirrors {
     const target = spec.service === undefined ? routed.service : table?.services.get(spec.service)
     const instance = drawInstance(ofVersion(target?.eligible ?? [], spec.version), this.#deps.random())
     if (target === undefined || instance === undefined) return this.#count(state, 'no_instance')
+    const { pause } = state
+    if (pause.isOn(this.#deps.clock.monotonic())) return this.#count(state, 'paused')
     if (state.inFlight >= spec.maxInFlight || this.#inFlight >= MAX_IN_FLIGHT) {
       return this.#count(state, 'dropped')
     }
@@ -113,8 +122,9 @@ export class Mirrors {
     this.#inFlight++
     const compare =
       spec.compare !== undefined && this.#deps.random() < spec.compare.sample ? spec.compare : undefined
-    const copy: Copy = { state, spec, request, headers: request.headers.clone(), target, instance, compare }
-    return this.#watching(copy)
+    const headers = request.headers.clone()
+    const mark = pause.begin()
+    return this.#watching({ state, spec, request, headers, target, instance, compare, pause, mark })
   }
 
   #watching(copy: Copy): ExchangeWatch {
@@ -129,38 +139,32 @@ export class Mirrors {
       setImmediate(() => void this.#send(copy, bytes, primary.promise))
     }
     const { body } = request
-    let collected: Buffer[] | undefined = []
-    let size = 0
+    const streamed = body.kind === 'stream' ? new BodyCopy(spec.maxBodyBytes, send) : undefined
     if (body.kind !== 'stream') send(body.kind === 'buffer' ? body.bytes : undefined)
     return {
-      bodyTap:
-        body.kind !== 'stream'
-          ? undefined
-          : {
-              data: (chunk) => {
-                size += chunk.length
-                if (size > spec.maxBodyBytes) collected = undefined
-                else collected?.push(chunk)
-              },
-              end: () => {
-                if (collected !== undefined) send(Buffer.concat(collected))
-              },
-            },
+      bodyTap: streamed,
       head: (status, headers) => kept?.head(status, headers),
       data: (chunk) => kept?.data(chunk),
       over: (result, isWhole) => {
         primary.resolve(isWhole && isAnswered(result) ? kept : undefined)
         if (hasBegun) return
         hasBegun = true
-        this.#release(state)
-        this.#count(state, collected === undefined ? 'too_large' : 'unsent')
+        this.#release(copy)
+        this.#count(state, streamed?.isTooLarge ? 'too_large' : 'unsent')
       },
     }
   }
 
-  #release(state: MirrorState): void {
-    state.inFlight--
+  #release(copy: Copy): void {
+    this.#ended(copy, 'unknown')
+    copy.state.inFlight--
     this.#inFlight--
+  }
+
+  /** The first word about a copy counts. */
+  #ended({ state, pause, mark }: Copy, end: CopyEnd): void {
+    if (!pause.end(mark, end, this.#deps.clock.monotonic())) return
+    this.#deps.log.warn({ mirror: state.name }, 'a mirror does not answer: it gets no copies for a while')
   }
 
   async #send(copy: Copy, body: Buffer | undefined, primary: Promise<AnswerCopy | undefined>): Promise<void> {
@@ -174,23 +178,25 @@ export class Mirrors {
         state.wantsNoise(compare, this.#deps.random())
       const again = isChecked ? drawInstance(others, this.#deps.random()) : undefined
       const [result, second] = await Promise.all([
-        this.#sent(state, this.#exchange(copy, target, copy.instance, body, spec.hostSuffix)),
+        this.#sent(copy, this.#exchange(copy, target, copy.instance, body, spec.hostSuffix)),
         again === undefined || request.routed.service === undefined
           ? undefined
           : this.#exchange(copy, request.routed.service, again, body, ''),
       ])
+      // An event stream may never end: a copy does not wait for it.
       if (compare !== undefined)
-        await this.#compare(copy, compare, result, second, await this.#inTime(primary, spec))
+        await this.#compare(copy, compare, result, second, await within(spec.timeoutMs, primary))
     } catch (thrown) {
       this.#deps.log.warn({ mirror: state.name, err: errorText(thrown) }, 'a mirror failed')
     } finally {
-      this.#release(state)
+      this.#release(copy)
     }
   }
 
-  async #sent(state: MirrorState, pending: Promise<ShadowResult>): Promise<ShadowResult> {
+  async #sent(copy: Copy, pending: Promise<ShadowResult>): Promise<ShadowResult> {
     const result = await pending
-    this.#count(state, result.kind === 'answer' ? 'ok' : result.kind)
+    this.#ended(copy, result.kind === 'answer' ? 'answered' : 'failed')
+    this.#count(copy.state, result.kind === 'answer' ? 'ok' : result.kind)
     return result
   }
 
@@ -200,20 +206,6 @@ export class Mirrors {
     if (service === undefined) return []
     const { eligible } = request.routed.side ?? service
     return service.name === target.name ? notOfVersion(eligible, spec.version) : eligible
-  }
-
-  /** An event stream may never end: a copy does not wait for it. */
-  #inTime(
-    primary: Promise<AnswerCopy | undefined>,
-    { timeoutMs }: MirrorSpec,
-  ): Promise<AnswerCopy | undefined> {
-    const { promise, resolve } = Promise.withResolvers<AnswerCopy | undefined>()
-    const timer = setTimeout(() => resolve(undefined), timeoutMs)
-    void primary.then((answer) => {
-      clearTimeout(timer)
-      resolve(answer)
-    })
-    return promise
   }
 
   #exchange(
@@ -281,7 +273,8 @@ export class Mirrors {
   }
 
   view(): readonly MirrorView[] {
-    return [...this.#states.values()].map((state) => state.view())
+    const now = this.#deps.clock.monotonic()
+    return [...this.#states.values()].map((state) => state.view(now))
   }
 
   /** Begins the report of a mirror anew; false = there is none of this name. */

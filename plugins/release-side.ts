@@ -18,13 +18,14 @@ export interface Sided {
 
 /**
  * Asks lanes and canary rules, after the inbound filters: who the client is, is known then. Writes the decision into the
- * headers that go upstream. Undefined = no release has anything to say.
+ * headers that go upstream. Undefined = no release has anything to say. `steps`: is told why.
  */
 export function chooseSide(
   intake: Intake,
   routed: Routed,
   principal: Principal | undefined,
   newId: (bytes: number) => string,
+  steps?: string[],
 ): Sided | undefined {
   const { table, headers, clientIp, isTrustedPeer } = intake
   const { serviceName, query, route } = routed
@@ -38,7 +39,7 @@ export function chooseSide(
     newId,
   }
   const place = { route: route.spec.name, service: serviceName }
-  const decision = decideSide(input, table.canaries, place)
+  const decision = decideSide(input, table.canaries, place, steps)
   if (decision === undefined) return undefined
   for (let i = 0; i < decision.headers.length; i += 2) {
     headers.set(decision.headers[i] as string, decision.headers[i + 1] as string)

@@ -25,6 +25,7 @@ import { createFilterContext, filterFindings } from './filter-context.ts'
 import { type Intake, type Listener, type ProxyDeps, prepareHeaders, recordHead, takeIn } from './intake.ts'
 import { actionAnswer, applyEdits, problemAnswer } from './local-answer.ts'
 import { canaryFinding, chooseSide, giveCookies, noteAnswer, type Sided } from './release-side.ts'
+import type { Tracing } from './tracing.ts'
 import { WithheldAnswer } from './withheld-answer.ts'
 
 /** A request without instances to answer it may be tried again after this. s. */
@@ -56,6 +57,8 @@ export class RequestWalk implements ResponseSink {
   #isRecorded = false
   /** Inbound filters are at work, or wait. */
   #isFiltering = false
+  /** Somebody wants to know what becomes of it. */
+  readonly #trace: Tracing | undefined
 
   constructor(
     request: ClientRequest,
@@ -69,7 +72,8 @@ export class RequestWalk implements ResponseSink {
     this.#deps = deps
     this.#intake = takeIn(request, listener, deps)
     this.#draft = deps.recorder?.begin(this.#intake)
-    this.#answer = new ClientAnswer(request, response, this.#intake, deps)
+    this.#trace = deps.debug?.begin(this.#intake)
+    this.#answer = new ClientAnswer(request, response, this.#intake, deps, this.#trace)
     const length = declaredLength(request, this.#intake.headers)
     this.#body = new ClientBody(request, response, {
       length,
@@ -121,6 +125,7 @@ export class RequestWalk implements ResponseSink {
       const readsBody = this.#chain.needsBody && this.#body.length !== 0
       const readBody = readsBody ? (need: BodyNeed) => this.#readBody(need) : undefined
       this.#ctx = createFilterContext(this.#intake, routed, this.#body.length, maxBodyBytes, readBody)
+      this.#ctx.trace = this.#trace
     }
     if (maxBodyBytes > 0 && this.#body.length !== undefined && this.#body.length > maxBodyBytes) {
       this.#refuse('GW_REQUEST_BODY_TOO_LARGE')
@@ -188,7 +193,9 @@ export class RequestWalk implements ResponseSink {
       this.#refuse('GW_UPSTREAM_UNKNOWN_SERVICE', { retryAfterSeconds: UNKNOWN_SERVICE_RETRY_S })
       return
     }
-    this.#sided = chooseSide(this.#intake, routed, this.#ctx?.principal, this.#deps.newId)
+    const { newId } = this.#deps
+    this.#sided = chooseSide(this.#intake, routed, this.#ctx?.principal, newId, this.#trace?.steps)
+    this.#trace?.decided(this.#sided?.decision)
     applyEdits(this.#intake.headers, requestHeaders)
     const { requestId, method, headers, clientHost, clientIp, table } = this.#intake
     const body = this.#body.source(maxBodyBytes)
@@ -212,6 +219,7 @@ export class RequestWalk implements ResponseSink {
         body,
         bodyTap: this.#watch?.bodyTap,
         sink: this,
+        onTry: this.#trace?.onTry,
         signal: this.#departure,
       },
       this.#deps.upstreams,
@@ -410,6 +418,7 @@ export class RequestWalk implements ResponseSink {
       this.#record('client_gone', undefined, result)
       return
     }
+    if (this.#trace !== undefined) this.#trace.code = code
     const { isUnread, isHeldBack } = this.#body
     if (isUnread) headers.set('connection', 'close')
     const isBodiless = this.#intake.method === 'HEAD'
@@ -449,6 +458,7 @@ export class RequestWalk implements ResponseSink {
       canary: canaryFinding(this.#sided, result?.attempts),
     }
     this.#deps.onRecord(record)
+    this.#trace?.over(record)
     if (this.#draft !== undefined) {
       this.#deps.recorder?.end(this.#draft, this.#intake, record, record.canary?.side)
     }

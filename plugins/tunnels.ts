@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream'
 import { type ErrorCode, errorEntry, errorText, GatewayError } from '../src/core/errors.ts'
 import type { Outcome } from '../src/core/outcome.ts'
+import type { RequestRecord } from '../src/core/record.ts'
 import type { FilterContext } from '../src/filters/filter.ts'
 import { type LocalAnswer, renderReply } from '../src/filters/reply.ts'
 import { type Chain, EMPTY_CHAIN, endChain, runInbound } from '../src/filters/runner.ts'
@@ -15,6 +16,7 @@ import { createFilterContext, filterFindings } from './filter-context.ts'
 import { type Intake, type Listener, type ProxyDeps, prepareHeaders, recordHead, takeIn } from './intake.ts'
 import { actionAnswer, applyEdits, problemAnswer } from './local-answer.ts'
 import { canaryFinding, chooseSide, type Sided } from './release-side.ts'
+import type { Tracing } from './tracing.ts'
 import { endSoon, headText, limitIdle, onHangUp, rawHead } from './tunnel-wire.ts'
 
 /** An upgrade that nobody can answer now may be tried again after this. s. */
@@ -25,6 +27,8 @@ interface Passage {
   readonly intake: Intake
   /** Once it comes to filters. */
   filtered?: { readonly chain: Chain; readonly ctx: FilterContext }
+  /** Somebody wants to know what becomes of it. */
+  readonly trace: Tracing | undefined
   /** Once its version is decided. */
   sided?: Sided | undefined
 }
@@ -60,7 +64,7 @@ export class Tunnels {
     socket.on('close', () => abort.abort())
     const protocol = request.headers.upgrade ?? ''
     const intake = takeIn(request, listener, this.#deps)
-    const passage: Passage = { intake }
+    const passage: Passage = { intake, trace: this.#deps.debug?.begin(intake) }
     this.#walk(passage, protocol, socket, head, listener, abort.signal).catch((thrown: unknown) => {
       const code = thrown instanceof GatewayError ? thrown.code : 'GW_GATEWAY_INTERNAL'
       const isOurs = errorEntry(code).status >= 400
@@ -116,7 +120,10 @@ export class Tunnels {
       this.#refuse(passage, socket, 'GW_UPSTREAM_UNKNOWN_SERVICE')
       return
     }
-    passage.sided = chooseSide(intake, routed, passage.filtered?.ctx.principal, this.#deps.newId)
+    const { trace } = passage
+    const { principal } = passage.filtered?.ctx ?? {}
+    passage.sided = chooseSide(intake, routed, principal, this.#deps.newId, trace?.steps)
+    trace?.decided(passage.sided?.decision)
     applyEdits(headers, requestHeaders)
     const { method, clientHost, clientIp } = intake
     const result = await openUpgrade(
@@ -139,6 +146,7 @@ export class Tunnels {
     const chain = this.#deps.chains.chainFor(routed.route.spec)
     if (chain === EMPTY_CHAIN) return undefined
     const ctx = createFilterContext(intake, routed, 0, 0)
+    ctx.trace = passage.trace
     passage.filtered = { chain, ctx }
     // What a filter holds for this request must not wait for that filter.
     const leave = () => this.#end(passage, 499, 'client_gone')
@@ -277,6 +285,10 @@ export class Tunnels {
     code: ErrorCode | undefined,
     result?: UpgradeResult,
   ): void {
+    if (passage.trace !== undefined) {
+      passage.trace.code = code
+      passage.trace.answering(status, headers)
+    }
     headers.set('connection', 'close')
     if (socket.writable) {
       socket.write(headText(status, '', headers.raw()), 'latin1')
@@ -306,7 +318,7 @@ export class Tunnels {
   ): void {
     const { intake } = passage
     const last = result?.tries.at(-1)
-    this.#deps.onRecord({
+    const record: RequestRecord = {
       ...recordHead(intake, passage.filtered?.ctx.decision.query),
       ...filterFindings(passage.filtered?.ctx),
       status,
@@ -329,7 +341,9 @@ export class Tunnels {
       filterMs: 0,
       isUpgrade: true,
       canary: canaryFinding(passage.sided, result?.tries),
-    })
+    }
+    this.#deps.onRecord(record)
+    passage.trace?.over(record)
     this.#end(passage, status, outcome, result)
   }
 }

@@ -1,6 +1,10 @@
 import type {} from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
+import type { AuditEntry } from '../src/core/audit-view.ts'
 import type { FleetView } from '../src/core/fleet-view.ts'
+import type { AlertView, HistoryQuery, HistoryView } from '../src/core/monitor-view.ts'
+import type { RefusalsView } from '../src/core/refusal-view.ts'
+import type { TrafficView } from '../src/core/traffic-view.ts'
 import type {
   CanaryView,
   DrainView,
@@ -81,6 +85,10 @@ export interface AdminContext {
   takeFleetReport(body: unknown): boolean
   /** `instance`: how one of the service is named; undefined = the service as a whole. */
   health(service: string, instance: string | undefined): HealthVerdict
+  /** What became of instances and registries. */
+  history(query: HistoryQuery): HistoryView
+  /** What is wrong by the rules, or was until a short while ago. */
+  alerts(): readonly AlertView[]
   tables(): TablesView
   rollback(version: number): Promise<TableVersionView>
   explain(request: ExplainRequest): object
@@ -106,6 +114,13 @@ export interface AdminContext {
   contracts(): readonly object[]
   /** False = nothing is known of this route. */
   forgetContract(route: string): boolean
+  traffic(): TrafficView
+  /** The last so many. */
+  refusals(limit: number): RefusalsView
+  /** Real requests that were explained, newest first; undefined = none ever is. */
+  requests(): readonly { readonly id: string; readonly requestId: string }[] | undefined
+  /** The last so many changes. */
+  audit(limit: number): readonly AuditEntry[]
   metrics(): Promise<{ readonly contentType: string; readonly body: string }>
   readonly events: {
     readonly lastId: number

@@ -1,4 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import Negotiator from 'negotiator'
+import { byProperty } from './by.ts'
 import type { AdminRoutes } from './context.ts'
 
 const VERDICT =
@@ -14,9 +16,10 @@ function answerVerdict(
   const { service } = request.params as { service: string }
   const { strict } = request.query as { strict?: string }
   const view = app.gateway.health(service, instance)
-  const isBad = view.verdict === 'unhealthy' || (view.verdict === 'unknown' && strict === '1')
+  const isStrict = strict !== undefined && strict !== '0' && strict !== 'false'
+  const isBad = view.verdict === 'unhealthy' || (view.verdict === 'unknown' && isStrict)
   void reply.code(isBad ? 503 : 200)
-  const wantsText = /^text\/plain/.test(request.headers.accept ?? '')
+  const wantsText = new Negotiator(request).mediaType(['application/json', 'text/plain']) === 'text/plain'
   return wantsText ? reply.type('text/plain; charset=utf-8').send(`${view.verdict}\n`) : reply.send(view)
 }
 
@@ -57,6 +60,7 @@ export const instanceRoutes: AdminRoutes = (app) => {
           properties: {
             undo: { type: 'boolean', default: false },
             reason: { type: 'string', maxLength: 200, pattern: '^[^\\u0000-\\u001f\\u007f]*$', default: '' },
+            by: byProperty,
           },
         },
       },

@@ -5,6 +5,7 @@ export const questionRoutes: AdminRoutes = (app) => {
   app.post<{ Body: Partial<ExplainRequest> & { url: string } }>(
     '/api/explain',
     {
+      config: { access: 'question' },
       schema: {
         tags: ['questions'],
         summary: 'Which route and version a request takes, why, and to which instances it may go',
@@ -40,6 +41,7 @@ export const questionRoutes: AdminRoutes = (app) => {
   app.post<{ Body: { files?: Record<string, string> } | null }>(
     '/api/validate',
     {
+      config: { access: 'question' },
       schema: {
         tags: ['questions'],
         summary: 'Check a configuration without taking it',
@@ -59,6 +61,7 @@ export const questionRoutes: AdminRoutes = (app) => {
   app.post<{ Body: { files?: Record<string, string>; whole?: boolean; examples?: number } | null }>(
     '/api/preview',
     {
+      config: { access: 'question' },
       schema: {
         tags: ['questions'],
         summary:

@@ -1,4 +1,5 @@
 import { GatewayError } from '../src/core/errors.ts'
+import { byProperty } from './by.ts'
 import type { AdminRoutes } from './context.ts'
 
 const versionParams = {
@@ -39,6 +40,7 @@ export const tableRoutes: AdminRoutes = (app) => {
         tags: ['tables'],
         summary: 'Bring back the routes and services of a version until the files change again',
         params: versionParams,
+        body: { type: ['object', 'null'], properties: { by: byProperty } },
       },
     },
     async ({ params }) => app.gateway.rollback(params.version),
@@ -54,7 +56,7 @@ export const tableRoutes: AdminRoutes = (app) => {
         body: {
           type: ['object', 'null'],
           additionalProperties: false,
-          properties: { force: { type: 'boolean', default: false } },
+          properties: { force: { type: 'boolean', default: false }, by: byProperty },
         },
       },
     },

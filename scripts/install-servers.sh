@@ -1,5 +1,9 @@
 #!/usr/bin/env bash
+<<<<<<< HEAD
 # What the integration tests talk to: redis-server, etcd-server, ZooKeeper (with its Java), openssl, chromium, curl, python3, libmodsecurity 3 and the OWASP Core
+=======
+# What the integration tests talk to: redis-server, etcd-server, openssl, chromium, curl, python3, Alertmanager, libmodsecurity 3 and the OWASP Core
+>>>>>>> 143ed94f5d9e0741a1e64725720980b00ef67eb3
 # Rule Set from the machine's own Debian release, Consul 1.8.7 from Debian bullseye (the last release that has it), unpacked into .cache, not installed, and the
 # oldest Node that the Register library runs on.
 set -euo pipefail
@@ -39,6 +43,7 @@ command -v chromium >/dev/null || missing+=(chromium)
 command -v curl >/dev/null || missing+=(curl)
 command -v python3 >/dev/null || missing+=(python3)
 command -v pgrep >/dev/null || missing+=(procps)
+command -v prometheus-alertmanager >/dev/null || missing+=(prometheus-alertmanager)
 has_modsecurity || missing+=(libmodsecurity3)
 compgen -G '/usr/share/modsecurity-crs/rules/*.conf' >/dev/null || missing+=(modsecurity-crs)
 [ ${#missing[@]} -eq 0 ] && has_consul && has_node20 && exit 0

@@ -1,15 +1,21 @@
+import type { Audit } from '../plugins/audit.ts'
 import type { Contracts } from '../plugins/contracts.ts'
 import type { EventHub } from '../plugins/events.ts'
+import type { LiveRequests } from '../plugins/live-requests.ts'
 import type { Metrics } from '../plugins/metrics.ts'
 import type { Mirrors } from '../plugins/mirrors.ts'
 import type { Overload } from '../plugins/overload.ts'
+import type { Refusals } from '../plugins/refusals.ts'
+import type { Traffic } from '../plugins/traffic.ts'
 import type { AdminContext, PreviewRequest } from '../routes/context.ts'
 import { type CandidateDeps, type CandidateFiles, compileCandidate } from './candidate.ts'
 import { GatewayError } from './core/errors.ts'
 import type {
   GatewayState,
+  HealthVerdict,
   PreviewView,
   RegistryView,
+  ServiceView,
   TablesView,
   TopologyView,
   ValidationView,
@@ -18,13 +24,14 @@ import type { DrainControl } from './drain-control.ts'
 import type { Fleet } from './fleet.ts'
 import { viewCanaries } from './health/canaries.ts'
 import { readiness } from './health/readiness.ts'
-import { ejectionText, viewRoute, viewTopology } from './health/topology.ts'
+import { ejectionText, viewRoute, viewServices, viewTopology } from './health/topology.ts'
 import { judgeHealth } from './health/verdict.ts'
+import type { Monitor } from './monitor.ts'
 import { type PreviewDeps, runPreview } from './preview-run.ts'
 import type { Upstreams } from './proxy/upstreams.ts'
 import { type EmbeddedRegistry, requireEmbedded } from './registry/embedded.ts'
 import type { Releases } from './releases.ts'
-import { explain } from './routing/explain.ts'
+import { explain, type LiveVerdict } from './routing/explain.ts'
 import { lintTable } from './routing/lint.ts'
 import { shapeOf } from './routing/request-shape.ts'
 import type { Table } from './routing/table.ts'
@@ -41,12 +48,18 @@ export interface AdminParts extends CandidateDeps, PreviewDeps {
   readonly overload: Overload
   readonly mirrors: Mirrors
   readonly contracts: Contracts
+  readonly traffic: Pick<Traffic, 'view'>
+  readonly refusals: Refusals
+  readonly audit: Audit
+  /** Undefined = no request is explained. */
+  readonly debug: LiveRequests | undefined
   state(): GatewayState
   registries(): readonly RegistryView[]
   hasSnapshot(): boolean
   needsRestart(): boolean
   readonly releases: Releases
   readonly fleet: Fleet
+  readonly monitor: Monitor
 }
 
 const lintOf = new WeakMap<Table, readonly string[]>()
@@ -87,6 +100,7 @@ export function topologyOf(parts: AdminParts, scope: 'table' | 'all' = 'table'):
     services: upstreams.serviceStats(),
     registries: parts.registries(),
     registry: reducer.state(),
+    flapping: parts.monitor.flapping,
     problems: control.problems,
     state: parts.state(),
     version,
@@ -95,8 +109,39 @@ export function topologyOf(parts: AdminParts, scope: 'table' | 'all' = 'table'):
   })
 }
 
+/** Why instances are out of rotation, as it is at this moment. */
+export function liveVerdicts(upstreams: Upstreams): LiveVerdict {
+  const reasons = new Map(
+    upstreams.stats().map((one) => [one.instance.key, one.outOfZone ?? ejectionText(one)]),
+  )
+  return ({ key }) => reasons.get(key)
+}
+
+/** Services, or the one of this name, at this moment; `scope` as for `topologyOf`. */
+export function servicesOf(
+  { store, upstreams, reducer, monitor, control }: AdminParts,
+  scope: 'table' | 'all',
+  only?: string,
+): ServiceView[] {
+  return viewServices({
+    ...(scope === 'all' ? { unrouted: control.config.dynamic.defaultPolicy } : {}),
+    table: store.current(),
+    instances: upstreams.stats(only),
+    ...(only === undefined ? {} : { only }),
+    services: upstreams.serviceStats(),
+    registry: reducer.state(),
+    flapping: monitor.flapping,
+    now: Date.now(),
+  })
+}
+
 /** Tables of a gateway at this moment. */
 export const tablesOf = viewTables
+
+function healthOf(parts: AdminParts, name: string, instance: string | undefined): HealthVerdict {
+  const [service] = servicesOf(parts, 'all', name)
+  return judgeHealth({ service, registries: parts.registries(), instance })
+}
 
 async function validate(parts: AdminParts, files: CandidateFiles): Promise<ValidationView> {
   const candidate = await compileCandidate(parts, files, false)
@@ -141,14 +186,13 @@ export function createAdminContext(parts: AdminParts): AdminContext {
     canaries: () => releases.complete(viewCanaries(store.current())),
     decidesCanaries: () => releases.isDeciding,
     actOnCanary: ({ name, action, by, reason }) => releases.act(name, action, by, reason),
-    services: () => topologyOf(parts, 'all').services,
+    services: () => servicesOf(parts, 'all'),
     topology: () => topologyOf(parts, 'all'),
     fleet: () => parts.fleet.view(),
     takeFleetReport: (body) => parts.fleet.take(body),
-    health(service, instance) {
-      const { services, registries } = topologyOf(parts, 'all')
-      return judgeHealth({ service: services.find(({ name }) => name === service), registries, instance })
-    },
+    history: (query) => parts.monitor.history(query),
+    alerts: () => parts.monitor.alerts(),
+    health: (service, instance) => healthOf(parts, service, instance),
     tables: () => viewTables(parts),
     async rollback(version) {
       const table = await control.rollback(version)
@@ -159,12 +203,9 @@ export function createAdminContext(parts: AdminParts): AdminContext {
     explain(request) {
       const table = store.current()
       if (table === undefined) throw new GatewayError('GW_ADMIN_CONFLICT', 'there is no table yet')
-      const ejected = new Map(
-        upstreams.stats().map((one) => [one.instance.key, one.outOfZone ?? ejectionText(one)]),
-      )
       const { claims, trusted } = request
       return explain(shapeOf(request, Math.random()), table, {
-        live: ({ key }) => ejected.get(key),
+        live: liveVerdicts(upstreams),
         isTrustedPeer: trusted === true,
         ...(claims === undefined ? {} : { claims }),
       })
@@ -184,6 +225,10 @@ export function createAdminContext(parts: AdminParts): AdminContext {
     resetMirror: (name) => parts.mirrors.reset(name),
     contracts: () => parts.contracts.view(),
     forgetContract: (route) => parts.contracts.forget(route),
+    traffic: () => parts.traffic.view(),
+    requests: () => parts.debug?.view(),
+    audit: (limit) => parts.audit.view(limit),
+    refusals: (limit) => parts.refusals.view(limit),
     metrics: () => parts.metrics.expose(),
     events: parts.events,
     agent: () => requireEmbedded(parts.embedded),

@@ -3,6 +3,8 @@ import type { AddressInfo } from 'node:net'
 import { type FastifyInstance, type FastifyServerOptions, fastify } from 'fastify'
 import { guardAdmin } from '../plugins/admin-auth.ts'
 import { answerProblems } from '../plugins/admin-errors.ts'
+import { Sessions } from '../plugins/admin-session.ts'
+import type { Audit } from '../plugins/audit.ts'
 import type { AdminContext } from '../routes/context.ts'
 import { ADMIN_ROUTES } from '../routes/index.ts'
 import { errorText, GatewayError } from './core/errors.ts'
@@ -11,6 +13,12 @@ export interface AdminServerOptions {
   readonly host: string
   readonly port: number
   readonly token?: string | undefined
+  /** May look at everything and change nothing. */
+  readonly readToken?: string | undefined
+  /** How long a browser stays signed in. ms; default 8 hours. */
+  readonly sessionTtl?: number
+  /** Looks on at changes. */
+  readonly audit?: Audit
   /** PEM files. */
   readonly tls?:
     | { readonly cert: string; readonly key: string; readonly clientCa?: string | undefined }
@@ -51,6 +59,9 @@ function tlsOptions({ tls }: AdminServerOptions): FastifyServerOptions {
   return { https } as FastifyServerOptions
 }
 
+/** How long a browser stays signed in, unless the configuration says. ms. */
+const SESSION_MS = 8 * 60 * 60_000
+
 /** The admin application without a port; the OpenAPI document is made from it, too. */
 export function createAdminApp(options: AdminServerOptions): FastifyInstance {
   const app = fastify({
@@ -75,14 +86,16 @@ export function createAdminApp(options: AdminServerOptions): FastifyInstance {
       done(new GatewayError('GW_ADMIN_BAD_REQUEST', `the body is no JSON: ${errorText(thrown)}`))
     }
   })
-  app.addHook('onSend', async (request, reply) => {
+  app.addHook('onSend', async (_request, reply) => {
     reply.header('x-content-type-options', 'nosniff')
-    if (!request.url.startsWith('/page.')) reply.header('cache-control', 'no-store')
+    if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
   })
+  const { token, readToken, sessionTtl: ttlMs = SESSION_MS } = options
   guardAdmin(app, {
-    token: options.token,
+    sessions: new Sessions({ token, readToken, ttlMs, isSecure: options.tls !== undefined, now: Date.now }),
     hasClientCertificates: options.tls?.clientCa !== undefined,
   })
+  options.audit?.watch(app)
   answerProblems(app, options.log)
   options.prepare?.(app)
   // As a plugin: it waits for what `prepare` registered.

@@ -11,6 +11,8 @@ export interface KvStoreDeps {
   readonly log: { warn(fields: object, text: string): void }
   /** Of this gateway, for people. */
   readonly name: string
+  /** It holds nothing there: no session is made, so that its token needs no right to make one. */
+  readonly isFollower: boolean
 }
 
 /** Releases in Consul's key-value store: the holder of a session lock decides. */
@@ -23,7 +25,9 @@ export class KvReleaseStore implements ReleaseStore {
   constructor(kv: ConsulKv, deps: KvStoreDeps) {
     this.#kv = kv
     this.#deps = deps
-    this.#session = kv.keepSession(`sluice ${deps.name}`, this.#abort.signal)
+    this.#session = deps.isFollower
+      ? Promise.resolve()
+      : kv.keepSession(`sluice ${deps.name}`, this.#abort.signal)
   }
 
   async watch(

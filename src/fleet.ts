@@ -2,11 +2,13 @@ import { hostname } from 'node:os'
 import type { StaticConfig } from './config/load.ts'
 import { type Clock, type Random, sleep } from './core/duration.ts'
 import { errorText, GatewayError } from './core/errors.ts'
-import type { FleetReport, FleetView, SeenService } from './core/fleet-view.ts'
+import type { FleetReport, FleetView } from './core/fleet-view.ts'
 import { createIdSource } from './core/ids.ts'
+import type { TrafficView } from './core/traffic-view.ts'
 import type { GatewayState, ServiceView } from './core/views.ts'
-import { FleetBook, sumServices } from './fleet/book.ts'
-import { type Measured, parseReport, reportOf } from './fleet/report.ts'
+import { FleetBook } from './fleet/book.ts'
+import { type MeasuredTraffic, parseReport, reportOf } from './fleet/report.ts'
+import { FleetTraffic } from './fleet/traffic.ts'
 import { ConsulKv } from './registry/consul-kv.ts'
 import type { Table } from './routing/table.ts'
 
@@ -15,6 +17,8 @@ const GATEWAYS = 'gateways/'
 /** Whoever asks sooner gets what was read last. ms. */
 const FRESH_MS = 500
 const PUSH_TIMEOUT_MS = 2000
+/** A monitor looks at least this often. ms. */
+const LISTEN_MS = 2500
 
 export interface FleetDeps {
   readonly config: Pick<StaticConfig, 'fleet' | 'registries'>
@@ -26,10 +30,7 @@ export interface FleetDeps {
   /** Services with what this gateway makes of their instances. */
   services(): readonly ServiceView[]
   /** What was measured over the last seconds, by key of the instance and name of the service. */
-  measured(): {
-    readonly instances: Readonly<Record<string, Measured>>
-    readonly services: Readonly<Record<string, Measured>>
-  }
+  measured(): MeasuredTraffic
   /** Where clients and operators reach it. */
   addresses(): { readonly address: string; readonly admin: string }
   readonly clock: Clock
@@ -46,6 +47,7 @@ export class Fleet {
   readonly #id = createIdSource()(8)
   readonly #name: string
   readonly #book: FleetBook
+  readonly #traffic = new FleetTraffic()
   readonly #abort = new AbortController()
   #kv: ConsulKv | undefined
   #session: Promise<void> | undefined
@@ -65,13 +67,18 @@ export class Fleet {
 
   /** Once there is a table. */
   start(): void {
-    const { config, clock, random, log } = this.#deps
+    const { config, role, clock, random, log } = this.#deps
     const { store, prefix, push } = config.fleet
     const registry = store === undefined ? undefined : config.registries[store]
     if (registry?.type === 'consul') {
       this.#kv = new ConsulKv({ ...registry, url: registry.url ?? '' }, prefix, { clock, random, log })
-      this.#session = this.#kv.keepSession(`sluice ${this.#name}`, this.#abort.signal)
     }
+    // A monitor only reads: its token needs no right to write.
+    if (role === 'monitor') {
+      this.#running = this.#listen()
+      return
+    }
+    this.#session = this.#kv?.keepSession(`sluice ${this.#name}`, this.#abort.signal)
     if (this.#kv !== undefined || push.length > 0) this.#running = this.#run()
   }
 
@@ -84,8 +91,17 @@ export class Fleet {
         this.#attempt('store', () => this.#publish(text)),
         ...push.map(({ url, token }) => this.#attempt(hostOf(url), () => this.#push(url, token, text))),
       ])
-      if (this.#deps.role === 'monitor') await this.#read()
       await sleep(interval, signal)
+    }
+  }
+
+  /** A monitor hears the others without being asked: what it shows of traffic has a past. */
+  async #listen(): Promise<void> {
+    const { signal } = this.#abort
+    while (!signal.aborted) {
+      await this.#read()
+      this.#traffic.sample(this.#othersReports(), this.#deps.clock.now())
+      await sleep(Math.min(this.#deps.config.fleet.interval, LISTEN_MS), signal)
     }
   }
 
@@ -126,7 +142,6 @@ export class Fleet {
   #report(): FleetReport {
     const { role, version, startedAt, state, table, services, measured, addresses, config } = this.#deps
     const now = table()
-    const { instances, services: byService } = measured()
     const { address, admin } = addresses()
     return reportOf({
       id: this.#id,
@@ -141,8 +156,7 @@ export class Fleet {
       sequence: ++this.#sequence,
       intervalMs: config.fleet.interval,
       topology: services(),
-      measured: instances,
-      measuredServices: byService,
+      measured: measured(),
     })
   }
 
@@ -191,9 +205,13 @@ export class Fleet {
     return ways.length === 0 ? 'alone' : ways.join('; ')
   }
 
-  /** What the other gateways did for each service over the last seconds, as far as it was heard. */
-  othersServices(): Readonly<Record<string, SeenService>> {
-    return sumServices(this.#book.fresh().filter(({ id }) => id !== this.#id))
+  #othersReports(): FleetReport[] {
+    return this.#book.fresh().filter(({ id }) => id !== this.#id)
+  }
+
+  /** What the other gateways did, as far as it was heard; kept by a monitor only. */
+  traffic(): TrafficView {
+    return this.#traffic.view(this.#deps.clock.now())
   }
 
   async close(): Promise<void> {

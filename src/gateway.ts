@@ -56,7 +56,10 @@ export class Gateway {
     this.#admin = createAdminServer({
       ...splitAddress(admin.address),
       token: admin.token,
+      readToken: admin.readToken,
+      sessionTtl: admin.sessionTtl,
       tls: admin.tls,
+      audit: this.#parts.audit,
       context: createAdminContext(this.#parts),
       log: this.#parts.logs.log,
     })
@@ -78,10 +81,12 @@ export class Gateway {
    */
   async start(hooks: StartHooks = {}): Promise<StartReport> {
     const { admin } = this.#config
-    const { supervisor, life, control, listeners, events, resources, overload, releases, fleet } = this.#parts
+    const { supervisor, life, control, listeners, events, resources, overload, releases, monitor, fleet } =
+      this.#parts
     const port = await this.#admin.listen()
     life.adminUrl = urlOf(admin.tls === undefined ? 'http' : 'https', splitAddress(admin.address).host, port)
     await this.#restore()
+    await monitor.restore()
     supervisor.start()
     await resources.start()
     hooks.beforeFirstTable?.(this)
@@ -90,6 +95,7 @@ export class Gateway {
     await releases.learn(control.config.dynamic.canaries)
     await control.start('start')
     releases.start()
+    monitor.start()
     this.#sweepFilters()
     overload.start()
     await listeners.listen()
@@ -211,13 +217,26 @@ export class Gateway {
   }
 
   async #stop(): Promise<void> {
-    const { supervisor, snapshot, upstreams, loader, chains, resources, overload, mirrors, releases, fleet } =
-      this.#parts
+    const {
+      supervisor,
+      snapshot,
+      upstreams,
+      loader,
+      chains,
+      resources,
+      overload,
+      mirrors,
+      releases,
+      fleet,
+      audit,
+      monitor,
+    } = this.#parts
     this.#watchAbort.abort()
     await this.#watching
     overload.close()
     await releases.close()
     await fleet.close()
+    await monitor.close()
     await loader.close()
     await supervisor.stop()
     await snapshot?.flush()
@@ -227,6 +246,7 @@ export class Gateway {
     chains.close()
     await resources.close()
     await this.#admin.close()
+    await audit.close()
   }
 
   /** Something threw where nothing should. */

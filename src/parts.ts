@@ -1,12 +1,16 @@
+import { Audit } from '../plugins/audit.ts'
 import { Contracts } from '../plugins/contracts.ts'
 import { EventHub } from '../plugins/events.ts'
 import { watchAll } from '../plugins/exchange-watch.ts'
+import { LiveRequests } from '../plugins/live-requests.ts'
 import { createLogs, type Logs } from '../plugins/log.ts'
 import { Metrics } from '../plugins/metrics.ts'
 import { Mirrors } from '../plugins/mirrors.ts'
 import { Overload } from '../plugins/overload.ts'
 import { createProxy, type DataPath } from '../plugins/proxy.ts'
-import { type AdminParts, tablesOf, topologyOf } from './admin-context.ts'
+import { Refusals } from '../plugins/refusals.ts'
+import { Traffic } from '../plugins/traffic.ts'
+import { type AdminParts, liveVerdicts, servicesOf, tablesOf, topologyOf } from './admin-context.ts'
 import type { LoadedConfig } from './config/load.ts'
 import { watchFiles } from './config/watch.ts'
 import type { ConfigLoader } from './config-loader.ts'
@@ -25,6 +29,7 @@ import { Fleet } from './fleet.ts'
 import { viewCanaries } from './health/canaries.ts'
 import { publishInstanceEvents } from './instance-events.ts'
 import { Listeners } from './listeners.ts'
+import { Monitor } from './monitor.ts'
 import { Recorder } from './preview/recorder.ts'
 import { replaySide } from './preview/side-replay.ts'
 import { guardChange } from './preview-run.ts'
@@ -94,7 +99,7 @@ function createLoad(
 }
 
 /** Tables and ejections as log lines, events and metrics. */
-function announce({ store, upstreams, events, logs, metrics }: Parts): void {
+function announce({ store, upstreams, events, logs, metrics, monitor }: Parts): void {
   store.onSwap((table, { version, cause, changes }) => {
     logs.log.info({ table: version, cause, routes: table.routes.size }, 'table in force')
     for (const change of changes) logs.log.info({ table: version }, change)
@@ -106,6 +111,7 @@ function announce({ store, upstreams, events, logs, metrics }: Parts): void {
   upstreams.health.subscribe((event) => {
     const { type, ...data } = event
     events.publish(type, data)
+    monitor.health(event)
     if (event.type === 'ejection') metrics.ejection(event.service, event.kind)
   })
 }
@@ -185,8 +191,11 @@ export function createParts(options: GatewayOptions): Parts {
     clock,
     random,
     log,
-    onState: (registry, { state, lastError }) =>
-      events.publish('registry', { registry, state, error: lastError?.message }),
+    onState: (registry, status) => {
+      const { state, lastError } = status
+      events.publish('registry', { registry, state, error: lastError?.message })
+      monitor.registry(registry, status)
+    },
   })
   const snapshot =
     config.snapshot === undefined
@@ -221,9 +230,20 @@ export function createParts(options: GatewayOptions): Parts {
     tables: store,
     events,
     isFollower: role === 'monitor',
+    breaches: () => contracts.breaches(),
     onChange: (cause) => control.changed(cause, true),
+    onNotified: (result) => metrics.monitor.notified('canary', result),
     clock,
     random,
+    log,
+  })
+  const monitor = new Monitor({
+    config: config.monitor,
+    events,
+    services: () => servicesOf(parts, 'all'),
+    registries: () => parts.registries(),
+    onNotified: (channel, result) => metrics.monitor.notified(channel, result),
+    clock,
     log,
   })
   const overload = new Overload(config.overload, {
@@ -245,7 +265,7 @@ export function createParts(options: GatewayOptions): Parts {
     onResult: (mirror, result) => metrics.mirrors.request(mirror, result),
     onDifference: (mirror, kind) => metrics.mirrors.difference(mirror, kind),
   })
-  const contracts = new Contracts({
+  const contracts: Contracts = new Contracts({
     clock,
     random,
     log,
@@ -255,7 +275,27 @@ export function createParts(options: GatewayOptions): Parts {
       log.warn({ ...breach }, 'a service does not keep its contract')
     },
   })
+  const traffic = new Traffic({ now: clock.now, table: () => store.current() })
+  const refusals = new Refusals({ now: clock.now, overload: () => overload.view })
+  const audit = new Audit({
+    now: clock.now,
+    file: config.admin.audit.file,
+    log,
+    versions: () => store.versions(),
+  })
+  const { debugKey } = config.admin
+  const debug =
+    debugKey === undefined
+      ? undefined
+      : new LiveRequests({
+          key: debugKey,
+          clock,
+          newId,
+          live: () => liveVerdicts(upstreams),
+          onToken: (result) => metrics.debugToken(result),
+        })
   const dataPath = createProxy({
+    debug,
     overload,
     store,
     upstreams,
@@ -270,6 +310,8 @@ export function createParts(options: GatewayOptions): Parts {
     watch: watchAll([mirrors.watch, contracts.watch]),
     onRecord: (record) => {
       metrics.record(record)
+      traffic.record(record)
+      refusals.record(record)
       releases.count(record)
       logs.access(record)
     },
@@ -292,6 +334,7 @@ export function createParts(options: GatewayOptions): Parts {
     connections: () => listeners.connections(),
     certificates: () => listeners.certificates(),
     keyAges: () => resources.keyAges(),
+    monitor,
   })
   const fleet = new Fleet({
     config,
@@ -301,7 +344,7 @@ export function createParts(options: GatewayOptions): Parts {
     state: () => life.state,
     table: () => store.current(),
     services: () => topologyOf(parts).services,
-    measured: () => ({ instances: {}, services: {} }),
+    measured: () => traffic.view(),
     addresses: () => ({ address: listeners.urls()[0] ?? '', admin: life.adminUrl }),
     clock,
     random,
@@ -319,8 +362,13 @@ export function createParts(options: GatewayOptions): Parts {
     side: replaySide,
     mirrors,
     contracts,
+    traffic: role === 'monitor' ? { view: () => fleet.traffic() } : traffic,
+    refusals,
+    audit,
+    debug,
     releases,
     fleet,
+    monitor,
     upstreams,
     reducer,
     control,
@@ -353,6 +401,8 @@ export function createParts(options: GatewayOptions): Parts {
   store.onSwap((table) => {
     mirrors.keepOnly(table)
     contracts.keepOnly(table)
+    traffic.keepOnly(table)
+    refusals.keepOnly(table)
   })
   store.onSwap(review)
   publishInstanceEvents(parts)

@@ -4,6 +4,8 @@ import { createConsulProvider } from './registry/consul.ts'
 import { ConsulDrain } from './registry/consul-drain.ts'
 import { type DrainTeller, drainReason } from './registry/drain-teller.ts'
 import { EmbeddedRegistry } from './registry/embedded.ts'
+import { createEtcdProvider, ownPrefix } from './registry/etcd.ts'
+import { EtcdDrain } from './registry/etcd-drain.ts'
 import { createFileProvider } from './registry/file.ts'
 import type { RegistryProvider } from './registry/provider.ts'
 
@@ -46,6 +48,14 @@ export function createProviders(registries: StaticConfig['registries'], deps: Pr
         all.push(createConsulProvider(name, { ...registry, url: registry.url ?? '' }, deps))
         tellers.set(name, new ConsulDrain({ ...registry, url: registry.url ?? '' }))
         break
+      case 'etcd': {
+        const options = { ...registry, endpoints: registry.endpoints ?? [] }
+        all.push(createEtcdProvider(name, options, deps))
+        if (registry.layout === 'sluice') {
+          tellers.set(name, new EtcdDrain(options, ownPrefix(registry.prefix), () => deps.clock.now()))
+        }
+        break
+      }
       case 'file':
         all.push(createFileProvider(name, registry.path, deps))
         break

@@ -9,7 +9,6 @@ import { type LedRule, ledRules, liveStates } from './canary/rules.ts'
 import { followingOnly, LocalReleaseStore, type ReleaseStore } from './canary/store.ts'
 import { Tally } from './canary/tally.ts'
 import { changeText, viewRelease } from './canary/view.ts'
-import { Webhooks } from './canary/webhooks.ts'
 import { KvReleaseStore } from './canary-store.ts'
 import { releaseRegistry } from './config/canary-store.ts'
 import type { StaticConfig } from './config/load.ts'
@@ -19,7 +18,10 @@ import { errorText, GatewayError } from './core/errors.ts'
 import { createIdSource } from './core/ids.ts'
 import type { RequestRecord } from './core/record.ts'
 import type { CanaryView, ReleaseView } from './core/views.ts'
+import type { ContractBreach } from './mirror/contract-book.ts'
+import { type NotifyResult, Webhooks } from './notify/webhooks.ts'
 import { ConsulKv } from './registry/consul-kv.ts'
+import { contractTexts, hasContract } from './release-contract.ts'
 import type { TableStore } from './routing/store.ts'
 
 /** How long the first table waits for what is known of releases. ms. */
@@ -33,10 +35,14 @@ export interface ReleasesDeps {
   /** It never decides. */
   readonly isFollower: boolean
   readonly events: EventHub
+  /** What this gateway saw of services that do not keep the contract of a route. */
+  breaches(): readonly ContractBreach[]
   /** A state changed: another table is due. */
   onChange(cause: string): void
   readonly clock: Clock
   readonly random: Random
+  /** A webhook was told, or not. */
+  onNotified(result: NotifyResult): void
   readonly log: { info(fields: object, text: string): void; warn(fields: object, text: string): void }
 }
 
@@ -56,12 +62,16 @@ export class Releases {
     this.#deps = deps
     const { clock, log, config } = deps
     this.#checks = new PrometheusChecks({ url: config.canary.prometheus, clock, log })
-    this.#webhooks = new Webhooks({ log })
+    this.#webhooks = new Webhooks({ log, onResult: (result) => deps.onNotified(result) })
   }
 
   #rules(): LedRule[] {
     const rules = this.#deps.tables.current()?.canaries.rules ?? []
     return ledRules(rules.map(({ rule }) => rule.spec))
+  }
+
+  #rule(name: string): LedRule | undefined {
+    return this.#rules().find((each) => each.name === name)
   }
 
   #open() {
@@ -74,8 +84,13 @@ export class Releases {
       store,
       tally: this.#tally,
       values: ({ name }) => {
-        const rule = this.#rules().find((each) => each.name === name)
+        const rule = this.#rule(name)
         return rule === undefined ? {} : this.#checks.take(rule)
+      },
+      breaches: ({ name }) => {
+        const rule = this.#rule(name)
+        const { tables, breaches } = this.#deps
+        return rule === undefined ? [] : contractTexts(rule, tables.current(), breaches())
       },
       onChanges: (changes) => this.#changed(changes),
       onDecision: (state, before) => this.#decided(state, before),
@@ -88,13 +103,13 @@ export class Releases {
   }
 
   #createStore(): ReleaseStore {
-    const { clock, random, log, config } = this.#deps
+    const { clock, random, log, config, isFollower } = this.#deps
     const name = releaseRegistry(config)
     const registry = name === undefined ? undefined : config.registries[name]
     if (registry?.type !== 'consul') return new LocalReleaseStore()
     const connection = { ...registry, url: registry.url ?? '' }
     const kv = new ConsulKv(connection, config.canary.prefix, { clock, random, log })
-    return new KvReleaseStore(kv, { log, name: `${hostname()} ${process.pid}` })
+    return new KvReleaseStore(kv, { log, name: `${hostname()} ${process.pid}`, isFollower })
   }
 
   /** Before the first table: what the store knows, so that no user goes back and forth. Waits a bounded time; never rejects. */
@@ -157,17 +172,18 @@ export class Releases {
 
   #view(rule: LedRule | undefined): ReleaseView | undefined {
     const state = rule === undefined ? undefined : this.#states.get(rule.name)
-    return rule === undefined || state?.releaseId !== rule.releaseId ? undefined : viewRelease(rule, state)
+    if (rule === undefined || state?.releaseId !== rule.releaseId) return undefined
+    return viewRelease(rule, state, hasContract(rule, this.#deps.tables.current()))
   }
 
   /** What a person asks for. Throws GW_ADMIN_NOT_FOUND, GW_ADMIN_CONFLICT, and what the store throws. */
   async act(name: string, action: ReleaseAction, by: string, reason: string): Promise<ReleaseView> {
-    const rule = this.#rules().find((each) => each.name === name)
+    const rule = this.#rule(name)
     if (rule === undefined) {
       throw new GatewayError('GW_ADMIN_NOT_FOUND', `no canary rule "${name}" with a ramp or a guard`)
     }
     const state = await this.#open().controller.act(name, action, by, reason)
-    return viewRelease(rule, state)
+    return viewRelease(rule, state, hasContract(rule, this.#deps.tables.current()))
   }
 
   #changed(changes: readonly StateChange[]): void {
@@ -180,7 +196,7 @@ export class Releases {
   }
 
   #decided(state: ReleaseState, before: ReleaseState | undefined): void {
-    const rule = this.#rules().find(({ name }) => name === state.rule)
+    const rule = this.#rule(state.rule)
     const facts = factsOf(before, state)
     this.#deps.log.info(facts, `canary ${state.rule}: ${changeText(before, state)}`)
     if (rule === undefined) return

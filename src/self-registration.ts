@@ -1,10 +1,11 @@
 import type { StaticConfig } from './config/load.ts'
 import { createIdSource } from './core/ids.ts'
+import { OWN_PREFIX, trimPrefix } from './etcd/own-keys.ts'
 import type { Parts } from './parts.ts'
 import { agentUrl } from './register/agent.ts'
 import { Lease, type LeaseEvent } from './register/lease.ts'
 import { findAddress } from './register/place.ts'
-import { OWNER, OWNER_KEY } from './register/settings.ts'
+import { OWNER, OWNER_KEY, type RegistryTarget, targetUrl } from './register/settings.ts'
 
 /** Consul takes no shorter time. ms. */
 const DEREGISTER_AFTER_MS = 60_000
@@ -17,24 +18,24 @@ export interface SelfRegistrationInput extends Pick<Parts, 'clock' | 'random' | 
 }
 
 /**
- * Registers the gateway as a service in Consul, by the library that services use. Undefined when the configuration does
+ * Registers the gateway as a service in Consul or etcd, by the library that services use. Undefined when the configuration does
  * not ask for it. Throws GW_REGISTER_OPTIONS when its address is none that others could use.
  */
 export async function startSelfRegistration(input: SelfRegistrationInput): Promise<Lease | undefined> {
   const { config, listener, clock, random, logs, version } = input
   const { self } = config
   const registry = self === undefined ? undefined : config.registries[self.registry]
-  if (self === undefined || listener === undefined || registry?.type !== 'consul') return undefined
+  const target = registry === undefined ? undefined : targetOf(registry)
+  if (self === undefined || listener === undefined || target === undefined) return undefined
   const bound = { address: listener.host, port: listener.port }
-  const url = agentUrl(registry.url ?? '')
-  const address = await findAddress(self.address, bound, url)
-  const { tls, token, tokenFile } = registry
+  const address = await findAddress(self.address, bound, targetUrl(target))
   const lease = new Lease(
     {
-      registry: { type: 'consul', url, token, tokenFile, ca: tls?.ca, cert: tls?.cert, key: tls?.key },
+      registry: target,
       service: self.name,
       id: `${self.name}-${createIdSource()(4)}`,
-      address,
+      // Consul has the address of its node; etcd knows nothing, and it is on this machine alone.
+      address: address === '' && target.type === 'etcd' ? '127.0.0.1' : address,
       port: self.port ?? listener.port,
       weights: { passing: 1, warning: 1 },
       tags: self.tags,
@@ -46,6 +47,25 @@ export async function startSelfRegistration(input: SelfRegistrationInput): Promi
   )
   lease.start()
   return lease
+}
+
+/** Undefined = nobody can register there. */
+function targetOf(registry: StaticConfig['registries'][string]): RegistryTarget | undefined {
+  if (registry.type === 'consul') {
+    const { url = '', tls, token, tokenFile } = registry
+    return {
+      type: 'consul',
+      url: agentUrl(url),
+      token,
+      tokenFile,
+      ca: tls?.ca,
+      cert: tls?.cert,
+      key: tls?.key,
+    }
+  }
+  if (registry.type !== 'etcd' || registry.layout !== 'sluice') return undefined
+  const { endpoints = [], prefix = OWN_PREFIX, username, password, passwordFile, tls } = registry
+  return { type: 'etcd', endpoints, prefix: trimPrefix(prefix), username, password, passwordFile, tls }
 }
 
 function tell(log: LogLines, service: string, event: LeaseEvent): void {

@@ -3,7 +3,7 @@ import { errorText, GatewayError } from '../core/errors.ts'
 import { act, advance, newRelease, type ReleaseAction } from './ramp.ts'
 import type { Ramp, ReleaseState } from './release.ts'
 import type { ReleaseStore, StoredRelease } from './store.ts'
-import { Differences, type SidePair, type Tally } from './tally.ts'
+import { breachesIn, Differences, type SidePair, type Tallies, type Tally } from './tally.ts'
 
 /** So often somebody else may write in between before a person is told to try again. */
 const TRIES = 5
@@ -29,6 +29,8 @@ export interface ControllerDeps {
   readonly tally: Tally
   /** What came in since the last call, by name of the check; NaN = it was asked in vain. */
   values(rule: RampedRule): Readonly<Record<string, number>>
+  /** What this gateway saw of the canary's answers that breaks a contract, in words. */
+  breaches(rule: RampedRule): readonly string[]
   /** What differs in something that has an effect: percent, status. */
   onChanges(changes: readonly StateChange[]): void
   /** This gateway took a decision. */
@@ -93,14 +95,14 @@ export class ReleaseController {
 
   /** One look: publish, and if it is this gateway's turn, decide. Never rejects. */
   async look(): Promise<void> {
-    const { store, tally, rules, log } = this.#deps
+    const { store, rules, log } = this.#deps
     const ramped = rules()
     if (ramped.length === 0) {
       this.#isDeciding = false
       return
     }
     try {
-      await store.publish(tally.totals(new Set(ramped.map(({ name }) => name))))
+      await store.publish(this.#tallies(ramped))
       const isDeciding = await store.mayDecide()
       if (!isDeciding) this.#differences.forget()
       this.#isDeciding = isDeciding
@@ -116,19 +118,36 @@ export class ReleaseController {
     }
   }
 
-  async #decide(ramped: readonly RampedRule[]): Promise<void> {
-    const { store, clock } = this.#deps
-    const blocks = this.#differences.take(await store.collect(), clock.now())
-    const stored = await store.load()
-    for (const rule of ramped) await this.#step(rule, stored.get(rule.name), blocks(rule.name))
+  #tallies(ramped: readonly RampedRule[]): Tallies {
+    const { tally, breaches } = this.#deps
+    const found = ramped
+      .map((rule) => [rule.name, breaches(rule)] as const)
+      .filter(([, { length }]) => length > 0)
+    const totals = tally.totals(new Set(ramped.map(({ name }) => name)))
+    return found.length === 0 ? totals : { ...totals, breaches: Object.fromEntries(found) }
   }
 
-  async #step(rule: RampedRule, stored: StoredRelease | undefined, sides: SidePair): Promise<void> {
+  async #decide(ramped: readonly RampedRule[]): Promise<void> {
+    const { store, clock } = this.#deps
+    const found = await store.collect()
+    const blocks = this.#differences.take(found, clock.now())
+    const stored = await store.load()
+    for (const rule of ramped) {
+      const seen = { ...blocks(rule.name), breaches: breachesIn(found, rule.name) }
+      await this.#step(rule, stored.get(rule.name), seen)
+    }
+  }
+
+  async #step(
+    rule: RampedRule,
+    stored: StoredRelease | undefined,
+    seen: SidePair & { readonly breaches: readonly string[] },
+  ): Promise<void> {
     const { store, values, clock, onDecision } = this.#deps
     const now = clock.now()
     const known = this.#known(rule, stored)
     const before = known ?? newRelease(rule.name, rule.releaseId, rule.ramp, now)
-    const block = { ...sides, values: values(rule) }
+    const block = { ...seen, values: values(rule) }
     const next = advance(rule.ramp, before, block, now)
     if (next === stored?.state) return
     if (!(await store.save(next, stored?.revision ?? 0))) return

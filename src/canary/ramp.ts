@@ -13,6 +13,11 @@ import type {
 
 /** Entries of the history that are kept. */
 const KEPT_HISTORY = 50
+/** Breaches of a contract that are kept, of one step and let pass. */
+const KEPT_BREACHES = 50
+const KEPT_ACCEPTED = 500
+/** … and that a reason names. */
+const TOLD_BREACHES = 3
 const NOTHING = { total: 0, bad: 0 }
 const NO_COUNTS = { canary: NOTHING, stable: NOTHING }
 
@@ -51,18 +56,41 @@ export function advance(ramp: Ramp, state: ReleaseState, block: Block, now: numb
     canaryTotal: counts.canary.total,
     isWhole: state.percent >= 10_000,
   })
-  const seen: ReleaseState = { ...state, counts, checks: verdict.checks }
+  const breaches = openBreaches(ramp, state, block.breaches)
+  const seen: ReleaseState = { ...state, counts, checks: verdict.checks, breaches }
   if (verdict.bad.length > 0) return fail(ramp, seen, verdict, now)
+  if (breaches.length > 0) return breach(ramp, seen, breaches, now)
   return proceed(ramp, seen, verdict, now)
 }
 
 function fail(ramp: Ramp, state: ReleaseState, { bad }: Verdict, now: number): ReleaseState {
   const reason = bad.join('; ')
-  if (ramp.guard.onFail === 'rollback') {
-    return enter(ramp, { ...state, percent: 0, step: -1 }, 'aborted', now, 'ramp', reason, state)
-  }
+  if (ramp.guard.onFail === 'rollback') return takeBack(ramp, state, reason, now)
   if (state.status === 'holding') return { ...state, reason }
   return { ...enter(ramp, state, 'holding', now, 'ramp', reason, state), checks: state.checks }
+}
+
+/** Breaches of this step that nobody has let pass. Those of a gateway that has gone stay. */
+function openBreaches(ramp: Ramp, state: ReleaseState, found: readonly string[]): readonly string[] {
+  if (ramp.guard.contract === 'ignore') return []
+  const accepted = new Set(state.accepted)
+  const open = new Set([...(state.breaches ?? []), ...found].filter((one) => !accepted.has(one)))
+  return [...open].slice(0, KEPT_BREACHES)
+}
+
+/** A version that breaks a contract is not given to more clients until a person has seen it. */
+function breach(ramp: Ramp, state: ReleaseState, breaches: readonly string[], now: number): ReleaseState {
+  const more = breaches.length - TOLD_BREACHES
+  const told = breaches.slice(0, TOLD_BREACHES).join('; ')
+  const reason = `contract: ${told}${more > 0 ? `; and ${more} more` : ''}`
+  if (ramp.guard.contract === 'rollback') return takeBack(ramp, state, reason, now)
+  if (state.status === 'paused') return state
+  if (state.status === 'holding') return { ...state, reason }
+  return keepData(enter(ramp, state, 'holding', now, 'ramp', reason, state), state)
+}
+
+function takeBack(ramp: Ramp, state: ReleaseState, reason: string, now: number): ReleaseState {
+  return enter(ramp, { ...state, percent: 0, step: -1 }, 'aborted', now, 'ramp', reason, state)
 }
 
 function proceed(ramp: Ramp, state: ReleaseState, { missing }: Verdict, now: number): ReleaseState {
@@ -120,6 +148,7 @@ function enter(
     reason,
     counts: NO_COUNTS,
     checks: freshChecks(ramp.guard),
+    breaches: [],
     history: [...before.history, entry].slice(-KEPT_HISTORY),
   }
 }
@@ -184,7 +213,8 @@ export function act(
 }
 
 function keepData(state: ReleaseState, before: ReleaseState): ReleaseState {
-  return { ...state, counts: before.counts, checks: before.checks }
+  const { counts, checks, breaches = [] } = before
+  return { ...state, counts, checks, breaches }
 }
 
 function resume(
@@ -195,15 +225,25 @@ function resume(
   why: string,
 ): ReleaseState | string {
   if (state.status === 'aborted' || state.status === 'waiting') return toStep(ramp, state, 0, now, by, why)
-  if (state.status !== 'paused') return `the release is ${state.status}, not paused`
   const step = Math.max(0, state.step)
-  return enter(ramp, { ...state, step }, statusAt(ramp.steps[step], state.percent), now, by, why, state)
+  // Where a person has to promote anyway, there is nothing to go on with.
+  const isHeld = state.status === 'holding' && ramp.steps[step]?.hold !== true
+  if (state.status !== 'paused' && !isHeld) return `the release is ${state.status}, not paused`
+  const from = isHeld ? accept(state) : state
+  return enter(ramp, { ...from, step }, statusAt(ramp.steps[step], state.percent), now, by, why, state)
+}
+
+/** A person has seen what holds the release, and lets it pass. */
+function accept(state: ReleaseState): ReleaseState {
+  const { breaches = [], accepted = [] } = state
+  return { ...state, accepted: [...new Set([...accepted, ...breaches])].slice(-KEPT_ACCEPTED) }
 }
 
 function promote(ramp: Ramp, state: ReleaseState, by: string, now: number, why: string): ReleaseState {
   const next = state.step + 1
-  if (next < ramp.steps.length) return toStep(ramp, state, next, now, by, why)
-  return enter(ramp, state, 'finished', now, by, why, state)
+  const seen = accept(state)
+  if (next < ramp.steps.length) return toStep(ramp, seen, next, now, by, why)
+  return enter(ramp, seen, 'finished', now, by, why, seen)
 }
 
 function set(

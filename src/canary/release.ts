@@ -9,7 +9,10 @@ export type {
 } from '../core/canary.ts'
 
 /** What judges a release: the part of a guard that decides. */
-export type Guard = Pick<GuardSpec, 'checks' | 'falseAlarm' | 'minRequests' | 'failures' | 'onFail'>
+export type Guard = Pick<
+  GuardSpec,
+  'checks' | 'falseAlarm' | 'minRequests' | 'failures' | 'onFail' | 'contract'
+>
 
 /** Steps, and what watches them. */
 export type Ramp = RampSpec & { readonly guard: Guard }
@@ -28,6 +31,8 @@ export interface Block {
   readonly stable: SideCounts
   /** By name of the `value` check: an answer since the last look; NaN = it was asked in vain. */
   readonly values: Readonly<Record<string, number>>
+  /** What the canary's answers lack or have otherwise than those of stable, in words. All that is known, not only what is new. */
+  readonly breaches: readonly string[]
 }
 
 export type ReleaseStatus = 'waiting' | 'ramping' | 'holding' | 'paused' | 'promoted' | 'finished' | 'aborted'
@@ -79,6 +84,10 @@ export interface ReleaseState {
   readonly checks: Readonly<Record<string, CheckState>>
   /** In this step. */
   readonly counts: { readonly canary: Counted; readonly stable: Counted }
+  /** Breaches of a contract that were seen in this step, those of `accepted` left out. Absent = none. */
+  readonly breaches?: readonly string[]
+  /** Breaches that a person has seen and lets pass, for the whole release. Absent = none. */
+  readonly accepted?: readonly string[]
   /** The oldest first; bounded. */
   readonly history: readonly HistoryEntry[]
 }

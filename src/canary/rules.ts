@@ -9,7 +9,7 @@ export interface LedRule extends RampedRule {
   readonly guard: GuardSpec
 }
 
-/** Nothing is watched: time and numbers of requests alone. */
+/** Nothing is watched but contracts: time and numbers of requests alone. */
 const NO_GUARD: GuardSpec = Object.freeze({
   intervalMs: 30_000,
   minRequests: 0,
@@ -17,6 +17,7 @@ const NO_GUARD: GuardSpec = Object.freeze({
   falseAlarm: 0.01,
   failures: 1,
   onFail: 'hold',
+  contract: 'hold',
   keepPins: [],
   webhooks: [],
 })

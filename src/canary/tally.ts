@@ -8,6 +8,8 @@ export interface Tallies {
   /** When it started. ms since the epoch. */
   readonly startedAt: number
   readonly rules: Readonly<Record<string, SidePair>>
+  /** By rule: breaches of a contract, in words, as they stand. Absent = none. */
+  readonly breaches?: Readonly<Record<string, readonly string[]>>
 }
 
 export interface SidePair {
@@ -84,6 +86,16 @@ function plain(side: Side): SideCounts {
 
 const NOTHING: SideCounts = Object.freeze({ total: 0, bad: 0, latency: [], headers: {} })
 const NO_PAIR: SidePair = Object.freeze({ canary: NOTHING, stable: NOTHING })
+
+/** Of one rule, over all gateways; what is beyond says nothing new. */
+const MAX_BREACHES = 50
+
+/** Breaches of a rule's contracts that any of the gateways knows of. Unlike counts they are no differences: they stand. */
+export function breachesIn(found: readonly Tallies[], rule: string): string[] {
+  // What another gateway wrote is its own word.
+  const all = found.flatMap(({ breaches }) => breaches?.[rule] ?? []).filter((one) => typeof one === 'string')
+  return [...new Set(all)].sort().slice(0, MAX_BREACHES)
+}
 
 /** How long what a gateway counted is remembered after it was seen last. ms. */
 const REMEMBERED_MS = 10 * 60_000

@@ -49,6 +49,35 @@ export async function callAdmin<T>(target: AdminAddress, path: string, body?: ob
 }
 
 /**
+ * Opens a stream of the admin API. Throws GW_ADMIN_UNREACHABLE (also when the signal aborts), GW_ADMIN_UNAUTHORIZED,
+ * GW_ADMIN_BAD_REQUEST.
+ */
+export async function openAdmin(
+  { admin, token }: AdminAddress,
+  path: string,
+  own: { readonly headers: Readonly<Record<string, string>>; readonly signal: AbortSignal },
+): Promise<Response> {
+  let response: Response
+  try {
+    const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` }
+    response = await fetch(new URL(path, admin), {
+      headers: { ...own.headers, ...authorization },
+      signal: own.signal,
+    })
+  } catch (cause) {
+    throw new GatewayError('GW_ADMIN_UNREACHABLE', `no gateway answers at ${admin}; name it with --admin`, {
+      cause,
+    })
+  }
+  if (response.ok && response.body !== null) return response
+  await response.body?.cancel()
+  throw new GatewayError(
+    response.status === 401 ? 'GW_ADMIN_UNAUTHORIZED' : 'GW_ADMIN_BAD_REQUEST',
+    `${admin}${path}: ${response.status}`,
+  )
+}
+
+/**
  * Posts a configuration; resolves to status and answer, also when it is not valid (422). Throws GW_ADMIN_UNREACHABLE,
  * GW_ADMIN_UNAUTHORIZED.
  */

@@ -1,7 +1,7 @@
 import { userInfo } from 'node:os'
 import { type Command, Option } from 'commander'
 import { GatewayError } from '../core/errors.ts'
-import type { CanaryView, ReleaseCounts, ReleaseView } from '../core/views.ts'
+import type { CanaryView, ReleaseCheckView, ReleaseCounts, ReleaseView } from '../core/views.ts'
 import { type AdminAddress, callAdmin } from './admin-call.ts'
 import type { ExitCode, Terminal } from './terminal.ts'
 
@@ -25,14 +25,19 @@ function lineOf({ name, percent, state, release, services }: CanaryView): string
   return `${name}  ${services.join(' ')}  ${percent}%  ${state}${step}`
 }
 
+function checkLines({ name, suspicion, breaches }: ReleaseCheckView): string[] {
+  if (breaches === undefined)
+    return [`check     ${name}: ${Math.round(suspicion * 100)} % of the way to an alarm`]
+  if (breaches.length === 0) return [`check     ${name}: kept, as far as it was seen`]
+  return breaches.map((text) => `check     ${name}: ${text}`)
+}
+
 function releaseLines(release: ReleaseView): string[] {
   return [
     `since     ${when(release.since)} by ${release.by}`,
     `reason    ${release.reason}`,
     `step      ${countsText(release.counts)}`,
-    ...release.checks.map(
-      ({ name, suspicion }) => `check     ${name}: ${Math.round(suspicion * 100)} % of the way to an alarm`,
-    ),
+    ...release.checks.flatMap(checkLines),
     ...release.history.map(
       ({ at, status, percent, by, reason, counts }) =>
         `history   ${when(at)}  ${percent}%  ${status}  ${by}: ${reason} (${countsText(counts)})`,
@@ -113,7 +118,7 @@ function withAdmin(command: Command): Command {
 const ACTIONS = {
   promote: 'on to the next step now',
   pause: 'stay at this share; what is seen of it still counts',
-  resume: 'go on after a pause, or begin anew after an abort',
+  resume: 'go on after a pause, or with this step after something held it; begin anew after an abort',
   abort: 'back to 0 at once, pins are released',
 } as const
 

@@ -2,13 +2,17 @@ import { Command, CommanderError, Option } from 'commander'
 import { errorText, GatewayError } from '../core/errors.ts'
 import { defineCanary } from './canary.ts'
 import { check } from './check.ts'
+import { type DebugTokenOptions, debugToken } from './debug-token.ts'
 import { demo } from './demo.ts'
 import { type DiffOptions, diff } from './diff.ts'
 import { drain } from './drain.ts'
 import { explain } from './explain.ts'
 import { type HashOptions, hash } from './hash.ts'
+
 import { defineMonitor } from './monitor.ts'
+import { defineMonitorVerbs } from './monitor-verbs.ts'
 import { configOption } from './options.ts'
+
 import { type ReloadOptions, reload } from './reload.ts'
 import { type RollcheckOptions, rollcheck } from './rollcheck.ts'
 import { run } from './run.ts'
@@ -183,6 +187,21 @@ function defineRollcheck(program: Command, terminal: Terminal, done: (code: Exit
     )
 }
 
+function defineDebugToken(program: Command, terminal: Terminal, done: (code: ExitCode) => void): void {
+  program
+    .command('debug-token')
+    .description('print a request header that makes the gateway explain the request that has it')
+    .option('--ttl <time>', 'how long it is good: 5m, at most 24h', '5m')
+    .addOption(configOption())
+    .option('--json', 'print header, value and expiry as JSON')
+    .addHelpText(
+      'after',
+      '\nThe key is admin.debugKey, or SLUICE_ADMIN_DEBUG_KEY. curl -si -H "$(sluice debug-token)" URL\n' +
+        'Exit: 0 printed, 1 the configuration is not valid, 2 misuse, or no key',
+    )
+    .action(async (options: DebugTokenOptions) => done(await debugToken(options, terminal)))
+}
+
 function defineHash(program: Command, terminal: Terminal, done: (code: ExitCode) => void): void {
   program
     .command('hash')
@@ -212,6 +231,8 @@ export async function runProgram(argv: readonly string[], terminal = processTerm
   const program = new Command('sluice')
     .description('Sluice: a dynamic-routing API gateway')
     .version(packageVersion(), '-V, --version')
+    // So that verbs may have a --version of their own.
+    .enablePositionalOptions()
     .showHelpAfterError('(--help shows what there is)')
     .configureOutput({
       writeOut: (text) => terminal.out(text.trimEnd()),
@@ -225,8 +246,10 @@ export async function runProgram(argv: readonly string[], terminal = processTerm
   defineChanges(program, terminal, done)
   defineRollcheck(program, terminal, done)
   defineHash(program, terminal, done)
+  defineDebugToken(program, terminal, done)
   defineCanary(program, terminal, done)
   defineMonitor(program, terminal, done)
+  defineMonitorVerbs(program, terminal, done)
   for (const verb of program.commands) {
     verb.exitOverride()
     for (const below of verb.commands) below.exitOverride()

@@ -5,7 +5,7 @@ import { type PlanFlags, planOfFlags, readPlan } from '../rollcheck/plan-file.ts
 import { exitCodeOf } from '../rollcheck/report.ts'
 import { formatReport } from '../rollcheck/report-text.ts'
 import { type Progress, runRollcheck } from '../rollcheck/run.ts'
-import type { ExitCode, Terminal } from './terminal.ts'
+import { type ExitCode, type Terminal, untilInterrupted } from './terminal.ts'
 
 export type RollcheckOptions = PlanFlags & { readonly json?: true }
 
@@ -22,14 +22,6 @@ function overridden(plan: Plan, options: RollcheckOptions): Plan {
     ...(admin.length === 0 ? {} : { admin: [...admin] }),
     ...(token === undefined ? {} : { token }),
   }
-}
-
-/** Ctrl-C and SIGTERM end the roll and still give the report. */
-function untilInterrupted(): { signal: AbortSignal; forget(): void } {
-  const abort = new AbortController()
-  const stop = () => abort.abort()
-  process.once('SIGINT', stop).once('SIGTERM', stop)
-  return { signal: abort.signal, forget: () => void process.off('SIGINT', stop).off('SIGTERM', stop) }
 }
 
 /**
@@ -49,6 +41,7 @@ export async function rollcheck(
     terminal.err(formatProblems(thrown.problems, { color: terminal.hasColor }))
     return 2
   }
+  // Ctrl-C and SIGTERM end the roll and still give the report.
   const interrupted = untilInterrupted()
   const { status } = terminal
   try {

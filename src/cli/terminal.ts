@@ -13,8 +13,19 @@ export interface Terminal {
   err(text: string): void
   /** What is piped in, or what somebody types, unseen, after the prompt. Without a line break at the end. */
   secret?(prompt: string): Promise<string>
+  /** The screen that a person looks at; absent when there is none that can be drawn on. */
+  readonly screen?: Screen
   /** Replaces the last line of a screen that a person looks at; absent when there is none. */
   status?(line: string): void
+}
+
+/** A screen that can be drawn on with escape sequences. */
+export interface Screen {
+  columns(): number
+  rows(): number
+  write(text: string): void
+  /** Tells when its size changed; the result ends it. */
+  onResize(listener: () => void): () => void
 }
 
 /** 0 good, 1 a finding, 2 misuse or unreachable. */
@@ -28,12 +39,41 @@ export function processTerminal(): Terminal {
     out: (text) => process.stdout.write(`${text}\n`),
     err: (text) => process.stderr.write(`${text}\n`),
     secret: (prompt) => readSecret(prompt),
+    ...(process.stdout.isTTY === true && process.env['TERM'] !== 'dumb' ? { screen: processScreen() } : {}),
     ...(process.stderr.isTTY === true
       ? {
           status: (line: string) =>
             process.stderr.write(`\r\x1b[K${line.slice(0, (process.stderr.columns ?? 80) - 1)}`),
         }
       : {}),
+  }
+}
+
+function processScreen(): Screen {
+  const { stdout } = process
+  return {
+    columns: () => stdout.columns,
+    rows: () => stdout.rows,
+    write: (text) => void stdout.write(text),
+    onResize(listener) {
+      stdout.on('resize', listener)
+      return () => void stdout.off('resize', listener)
+    },
+  }
+}
+
+/**
+ * Ctrl-C, SIGTERM and a reader that left (`sluice events | head`) abort the signal instead of ending the process.
+ * `forget` undoes that.
+ */
+export function untilInterrupted(): { readonly signal: AbortSignal; forget(): void } {
+  const abort = new AbortController()
+  const stop = () => abort.abort()
+  process.once('SIGINT', stop).once('SIGTERM', stop)
+  process.stdout.on('error', stop)
+  return {
+    signal: abort.signal,
+    forget: () => void process.off('SIGINT', stop).off('SIGTERM', stop),
   }
 }
 

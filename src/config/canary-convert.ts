@@ -149,7 +149,7 @@ function toCheck(input: GuardInput['checks'][number], index: number): GuardCheck
 }
 
 function toGuard(input: GuardInput): GuardSpec {
-  const { interval, minRequests, checks, confidence, failures, onFail, keepPins, notify } = input
+  const { interval, minRequests, checks, confidence, failures, onFail, contract, keepPins, notify } = input
   return {
     intervalMs: interval,
     minRequests,
@@ -158,6 +158,7 @@ function toGuard(input: GuardInput): GuardSpec {
     falseAlarm: Math.round((1 - confidence) * 1e6) / 1e6,
     failures,
     onFail,
+    contract,
     keepPins,
     webhooks: notify.map(({ webhook }) => webhook).filter((url) => url !== ''),
   }

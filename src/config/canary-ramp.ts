@@ -219,7 +219,8 @@ export const guard = z.strictObject({
         ctx.addIssue({ code: 'custom', message: `check "${one}" stands twice`, path: [i], params })
       })
     })
-    .describe('All must hold.'),
+    .default([])
+    .describe('All must hold. Default: none, only contracts are watched.'),
   confidence: z
     .number()
     .min(0.5)
@@ -236,6 +237,12 @@ export const guard = z.strictObject({
     .enum(['rollback', 'hold'])
     .default('rollback')
     .describe('rollback = percent 0 in one step, pins to the canary are released. Default rollback.'),
+  contract: z
+    .enum(['hold', 'rollback', 'ignore'])
+    .default('hold')
+    .describe(
+      'When the canary drops or retypes a field of a route with a contract: hold = no step upwards until a person says so. Default hold.',
+    ),
   keepPins: z.array(z.string()).default([]).describe('Names of match entries that a rollback keeps.'),
   notify: z
     .array(z.strictObject({ webhook: z.string().describe('URL that gets a POST; empty = none.') }))

@@ -1,9 +1,11 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { errorText } from '../core/errors.ts'
+import { etcdEnvironment } from '../core/etcd-environment.ts'
 import type { ServicePolicy, UpstreamTls } from '../core/route.ts'
 import type { ConfigDocument } from './document.ts'
 import { absoluteIdentity } from './identity.ts'
+import { resolveHistory } from './monitor.ts'
 import type { ConfigProblem } from './problems.ts'
 import type { MainFile, RegistryConfig } from './schema.ts'
 import { absoluteStore } from './stores.ts'
@@ -54,11 +56,22 @@ async function readTls(
 
 function absoluteRegistry(registry: RegistryConfig, base: (path: string) => string): RegistryConfig {
   if (registry.type === 'file') return { ...registry, path: base(registry.path) }
-  if (registry.type !== 'consul') return registry
-  const { tokenFile, tls } = registry
+  if (registry.type !== 'consul' && registry.type !== 'etcd') return registry
   const files = Object.fromEntries(
-    Object.entries(tls ?? {}).map(([key, value]) => [key, typeof value === 'string' ? base(value) : value]),
+    Object.entries(registry.tls ?? {}).map(([key, value]) => [
+      key,
+      typeof value === 'string' ? base(value) : value,
+    ]),
   )
+  if (registry.type === 'etcd') {
+    const { passwordFile } = registry
+    return {
+      ...registry,
+      ...(passwordFile === undefined ? {} : { passwordFile: base(passwordFile) }),
+      ...(registry.tls === undefined ? {} : { tls: files }),
+    }
+  }
+  const { tokenFile, tls } = registry
   return {
     ...registry,
     ...(tokenFile === undefined ? {} : { tokenFile: base(tokenFile) }),
@@ -71,6 +84,23 @@ function absoluteAuth<T extends { ca: string; crl?: string | undefined }>(
   base: (path: string) => string,
 ): T {
   return { ...auth, ca: base(auth.ca), ...(auth.crl === undefined ? {} : { crl: base(auth.crl) }) }
+}
+
+function absoluteAdmin(admin: MainFile['admin'], base: (path: string) => string): MainFile['admin'] {
+  const { tls, audit } = admin
+  return {
+    ...admin,
+    audit: audit.file === undefined ? audit : { file: base(audit.file) },
+    ...(tls === undefined
+      ? {}
+      : {
+          tls: {
+            cert: base(tls.cert),
+            key: base(tls.key),
+            ...(tls.clientCa === undefined ? {} : { clientCa: base(tls.clientCa) }),
+          },
+        }),
+  }
 }
 
 /** Paths of the main file relative to it; PEM texts of services read. */
@@ -88,7 +118,6 @@ export async function resolveFiles(
   for (const policy of services)
     resolved.push({ ...policy, tls: await readTls(policy.tls, policy, parts, read) })
   const { https } = main.listen
-  const { tls } = main.admin
   const pair = <T extends { cert: string; key: string }>(each: T) => ({
     ...each,
     cert: base(each.cert),
@@ -113,14 +142,7 @@ export async function resolveFiles(
               },
             }),
       },
-      admin: {
-        ...main.admin,
-        ...(tls === undefined
-          ? {}
-          : {
-              tls: { ...pair(tls), ...(tls.clientCa === undefined ? {} : { clientCa: base(tls.clientCa) }) },
-            }),
-      },
+      admin: absoluteAdmin(main.admin, base),
       waf: {
         ...main.waf,
         crs: base(main.waf.crs),
@@ -138,6 +160,7 @@ export async function resolveFiles(
       ...(main.snapshot === undefined
         ? {}
         : { snapshot: { ...main.snapshot, path: base(main.snapshot.path) } }),
+      monitor: resolveHistory(main.monitor, main.snapshot, base),
     },
   }
 }
@@ -148,6 +171,8 @@ export const OVERRIDES: Readonly<Record<string, readonly string[]>> = {
   SLUICE_LISTEN_HTTPS: ['listen', 'https', 'address'],
   SLUICE_ADMIN_ADDRESS: ['admin', 'address'],
   SLUICE_ADMIN_TOKEN: ['admin', 'token'],
+  SLUICE_ADMIN_READ_TOKEN: ['admin', 'readToken'],
+  SLUICE_ADMIN_DEBUG_KEY: ['admin', 'debugKey'],
   SLUICE_LOG_LEVEL: ['log', 'level'],
   SLUICE_SNAPSHOT_PATH: ['snapshot', 'path'],
 }
@@ -189,9 +214,30 @@ export function blameOverride(problem: ConfigProblem, env: NodeJS.ProcessEnv): C
   }
 }
 
-/** Consul's own environment variables for its registries, where the file says nothing. */
+/** Consul's and etcd's own environment variables for their registries, where the file says nothing. */
 export function resolveEnvironment(main: MainFile, env: NodeJS.ProcessEnv): MainFile {
-  return { ...main, registries: mapConsul(main.registries, env) }
+  return { ...main, registries: mapEtcd(mapConsul(main.registries, env), env) }
+}
+
+function mapEtcd(registries: MainFile['registries'], env: NodeJS.ProcessEnv): MainFile['registries'] {
+  const { ca, cert, key, ...found } = etcdEnvironment(env)
+  const tls = { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) }
+  return Object.fromEntries(
+    Object.entries(registries).map(([name, registry]) => {
+      if (registry.type !== 'etcd') return [name, registry]
+      const { username, password } = registry.username === undefined ? found : registry
+      return [
+        name,
+        {
+          ...registry,
+          endpoints: registry.endpoints ?? found.endpoints,
+          ...(registry.tls === undefined && Object.keys(tls).length > 0 ? { tls } : {}),
+          ...(username === undefined ? {} : { username }),
+          ...(password === undefined ? {} : { password }),
+        },
+      ]
+    }),
+  )
 }
 
 function mapConsul(registries: MainFile['registries'], env: NodeJS.ProcessEnv): MainFile['registries'] {

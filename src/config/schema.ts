@@ -1,13 +1,17 @@
 import { z } from 'zod'
+import { admin } from './admin.ts'
 import { canaryShape } from './canaries.ts'
 import { canarySettings, checkReleaseStore } from './canary-store.ts'
 import { clientAuth } from './client-auth.ts'
+import { etcdRegistry } from './etcd.ts'
 import { checkFleetStore, fleetSettings } from './fleet.ts'
 import { identityProvider } from './identity.ts'
+import { monitor } from './monitor.ts'
 import { overload } from './overload.ts'
 import { defaults, service } from './policy.ts'
 import { recorder } from './recorder.ts'
 import { filterDefinition, route } from './routes.ts'
+import { checkSelf, self } from './self.ts'
 import { stores } from './stores.ts'
 import { duration, hostPattern, listenAddress, mediaTypePattern, name, network, size } from './values.ts'
 import { waf } from './waf.ts'
@@ -46,40 +50,6 @@ const listen = z
   })
   .default({ http: { address: '127.0.0.1:8080' } })
   .describe('Where clients come in.')
-
-const admin = z
-  .strictObject({
-    address: listenAddress()
-      .default('127.0.0.1:8081')
-      .describe('API, metrics, page. Anywhere but loopback needs token or tls.clientCa.'),
-    token: z
-      .string()
-      .min(16)
-      .optional()
-      .describe('Bearer token of the admin API, 16 characters at least; take it from ${ENV:…} or ${FILE:…}.'),
-    tls: tlsFiles
-      .extend({
-        clientCa: z
-          .string()
-          .optional()
-          .describe('PEM file: only clients with a certificate of this authority come in.'),
-      })
-      .optional()
-      .describe('Serve the admin side over TLS.'),
-  })
-  .default({ address: '127.0.0.1:8081' })
-  .superRefine((value, ctx) => {
-    const host = value.address.replace(/:\d+$/, '')
-    const isLoopback = host === 'localhost' || host === '[::1]' || /^127\./.test(host)
-    if (isLoopback || value.token !== undefined || value.tls?.clientCa !== undefined) return
-    ctx.addIssue({
-      code: 'custom',
-      message: `the admin side at ${value.address} would be open to the network`,
-      path: ['address'],
-      params: { fix: 'set admin.token or admin.tls.clientCa, or listen on 127.0.0.1' },
-    })
-  })
-  .describe('The admin side.')
 
 const limits = z
   .strictObject({
@@ -168,6 +138,7 @@ const consul = z.strictObject({
 
 const registry = z.discriminatedUnion('type', [
   consul,
+  etcdRegistry,
   z.strictObject({
     type: z.literal('file'),
     path: z.string().describe('A file, or a folder of files; see docs/registries.md.'),
@@ -274,6 +245,7 @@ const staticShape = {
     })
     .prefault({})
     .describe('Guards against a registry, or an operator, that errs.'),
+  monitor,
   canary: canarySettings,
   fleet: fleetSettings,
   snapshot: z
@@ -296,17 +268,7 @@ const staticShape = {
     })
     .prefault({})
     .describe('Routes that services declare themselves.'),
-  self: z
-    .strictObject({
-      registry: name().describe('The consul registry to register with.'),
-      name: name().default('sluice').describe('Service name of the gateway. Default sluice.'),
-      address: z.string().optional().describe('Address for others. Default: that of the listener.'),
-      port: z.int().min(1).max(65535).optional().describe('Default: that of the listener.'),
-      tags: z.array(z.string()).default([]).describe('Default: none.'),
-      ttl: duration().default(15000).describe('Default 15s.'),
-    })
-    .optional()
-    .describe('Register the gateway itself. Default: no.'),
+  self,
 }
 
 /** Keys that may also stand in routes.d. */
@@ -337,6 +299,7 @@ export const mainFile = z
   .strictObject({ ...staticShape, ...dynamicShape })
   .superRefine(checkReleaseStore)
   .superRefine(checkFleetStore)
+  .superRefine(checkSelf)
 
 /** routes.d/*.yaml */
 export const routesFile = z.strictObject(sharedShape)

@@ -127,6 +127,9 @@ export type GuardCheckSpec =
       readonly optional: boolean
     }
 
+/** `hold`: no step upwards until a person has seen it. */
+export type ContractRule = 'hold' | 'rollback' | 'ignore'
+
 export interface GuardSpec {
   /** Between two questions of a `value` check. */
   readonly intervalMs: number
@@ -138,6 +141,8 @@ export interface GuardSpec {
   /** Bad values of a `value` check in a row until `onFail`. */
   readonly failures: number
   readonly onFail: 'rollback' | 'hold'
+  /** When a version does not keep the contract of a route: what is done. */
+  readonly contract: ContractRule
   /** Names of entries of `match` that stay after a rollback. */
   readonly keepPins: readonly string[]
   /** URLs that hear of each decision. */

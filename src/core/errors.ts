@@ -157,6 +157,7 @@ export const ERRORS = {
   GW_GATEWAY_INTERNAL: { status: 500, title: 'The gateway failed', outcome: 'internal' },
 
   GW_ADMIN_UNAUTHORIZED: { status: 401, title: 'The admin API needs a token' },
+  GW_ADMIN_READ_ONLY: { status: 403, title: 'This token may only read' },
   GW_ADMIN_NOT_FOUND: { status: 404, title: 'No such admin endpoint or object' },
   GW_ADMIN_BAD_REQUEST: { status: 400, title: 'The admin request is not valid' },
   GW_ADMIN_UNPROCESSABLE: { status: 422, title: 'The submitted document is not valid' },

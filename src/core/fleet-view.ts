@@ -24,6 +24,15 @@ export interface SeenService {
   readonly p99: number | null
 }
 
+/** What one gateway did for a route over the last seconds. */
+export interface SeenRoute {
+  readonly rps: number
+  /** 0 to 1. */
+  readonly errorRatio: number
+  /** rps by service. */
+  readonly services: Readonly<Record<string, number>>
+}
+
 /** What a gateway says of itself and of what it sees. */
 export interface FleetReport {
   /** Another one after each start. */
@@ -48,15 +57,17 @@ export interface FleetReport {
   readonly intervalMs: number
   /** Instances it has something to say of, by key: traffic, or out of rotation by its own doing. */
   readonly instances: Readonly<Record<string, SeenInstance>>
-  /** By name. */
+  /** By name; only those with traffic. */
   readonly services: Readonly<Record<string, SeenService>>
+  /** By name; only those with traffic. */
+  readonly routes: Readonly<Record<string, SeenRoute>>
   /** There was more to say than fits. */
   readonly isCut: boolean
 }
 
 /** One gateway of the fleet. */
 export interface FleetGateway
-  extends Omit<FleetReport, 'sequence' | 'intervalMs' | 'instances' | 'services'> {
+  extends Omit<FleetReport, 'sequence' | 'intervalMs' | 'instances' | 'services' | 'routes'> {
   /** ms since the epoch; when it was last heard of. */
   readonly seenAt: number
   /** The one that was asked. */

@@ -57,3 +57,24 @@ export function compilePaths(patterns: readonly string[]): (path: Steps) => bool
   if (compiled.length === 0) return () => false
   return (path) => compiled.some((pattern) => matches(pattern, 0, path, 0))
 }
+
+/**
+ * Reads the value at a path without wildcards: `$.host`, `$.endpoints[0]`, `$['a b'].c`; `$` is the whole. The reader
+ * gives undefined where there is nothing. Throws GW_CONFIG_INVALID.
+ */
+export function compileReader(path: string): (document: unknown) => unknown {
+  const plain = path.replace(/\[(\d+)\]/g, '.$1')
+  const steps = plain === '$' ? [] : parse(plain)
+  const keys = steps.map((step) => {
+    if (step.kind === 'key') return step.key
+    throw new GatewayError('GW_CONFIG_INVALID', `"${path}" names many values: write $.field or $.list[0]`)
+  })
+  return (document) => {
+    let value = document
+    for (const key of keys) {
+      if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined
+      value = (value as Record<string, unknown>)[key]
+    }
+    return value
+  }
+}

@@ -10,11 +10,22 @@ export interface AttemptRecord {
   readonly ms: number
 }
 
+/** Which filter refused a request, and why. */
+export interface RefusalFinding {
+  /** As the configuration calls it. */
+  readonly filter: string
+  readonly type: string
+  /** For the operator; absent = the code says it all. */
+  readonly reason?: string
+}
+
 /** What filters found out about a request. */
 export interface FilterFindings {
   readonly principal: Pick<Principal, 'id' | 'kind'> | undefined
   /** Name of the filter that refused it. */
   readonly refusedBy: string | undefined
+  /** Also of a filter that failed, and so let nothing through. */
+  readonly refusal?: RefusalFinding | undefined
   /** Names of the filters in dry run that would have refused it. */
   readonly wouldRefuse: readonly string[] | undefined
 }

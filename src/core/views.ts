@@ -1,4 +1,5 @@
 import type { PreviewReport } from './preview-view.ts'
+import type { PriorityClass } from './priority-class.ts'
 import type { PathMatch } from './route.ts'
 import type { Check, InstanceState, ProviderStatus, ServiceState } from './types.ts'
 
@@ -8,6 +9,8 @@ export interface RouteView {
   readonly name: string
   readonly source: string
   readonly priority: number
+  /** Of its requests, when there is not enough for all. Absent = as each of them shows who sent it. */
+  readonly class?: PriorityClass
   readonly hosts: readonly string[]
   readonly path: PathMatch
   readonly methods: readonly string[]
@@ -55,13 +58,7 @@ export interface ReleaseView {
   readonly reason: string
   /** Requests of both sides in this step, over all gateways. */
   readonly counts: ReleaseCounts
-  readonly checks: readonly {
-    readonly name: string
-    /** 1 = the alarm. */
-    readonly suspicion: number
-    /** Bad values in a row. */
-    readonly failures: number
-  }[]
+  readonly checks: readonly ReleaseCheckView[]
   /** The oldest first. */
   readonly history: readonly {
     readonly at: number
@@ -72,6 +69,18 @@ export interface ReleaseView {
     /** In the step that ended. */
     readonly counts: ReleaseCounts
   }[]
+}
+
+/** One check of a guard, in the current step. */
+export interface ReleaseCheckView {
+  /** As in the file; `contract` for the contracts of its routes. */
+  readonly name: string
+  /** 1 = the alarm. */
+  readonly suspicion: number
+  /** Bad values in a row; of `contract`: breaches. */
+  readonly failures: number
+  /** Of `contract`: what is broken, in words. */
+  readonly breaches?: readonly string[]
 }
 
 export interface ReleaseCounts {
@@ -139,6 +148,8 @@ export interface InstanceView {
   /** When the time out is over; absent = it is in rotation, or its check decides. */
   readonly ejectedUntil?: number
   readonly sockets: { readonly connected: number; readonly free: number; readonly queued: number }
+  /** It changes too often; see `monitor.flapping`. */
+  readonly flapping?: true
 }
 
 /** What became of a drain from outside. */
@@ -295,6 +306,8 @@ export interface GatewayEvent {
     | 'overload'
     | 'contract'
     | 'canary'
+    | 'flapping'
+    | 'alert'
   readonly data: Readonly<Record<string, unknown>>
 }
 
@@ -331,6 +344,8 @@ export interface InstanceEvent {
   readonly version?: string
   readonly from?: InstanceState
   readonly to?: InstanceState
+  /** With `appeared`, `changed` and `left`: why, as far as it is known: the output of the check that failed. */
+  readonly reason?: string
   /** With `idle` and `closed`: when it got its last request. Absent = never. */
   readonly lastRequestAt?: number
 }

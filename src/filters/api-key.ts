@@ -153,7 +153,8 @@ export const apiKey = defineFilter({
     const judge = (ctx: FilterContext, entry: KeyEntry | undefined): FilterReply | undefined => {
       const use = entry === undefined ? 'unknown' : usability(entry, deps.clock.now())
       if (entry === undefined || use !== 'usable') {
-        return challenge(use === 'expired' ? 'GW_AUTH_EXPIRED' : 'GW_AUTH_INVALID', authenticate)
+        const refusal = challenge(use === 'expired' ? 'GW_AUTH_EXPIRED' : 'GW_AUTH_INVALID', authenticate)
+        return { ...refusal, reason: entry === undefined ? 'no such key' : `key ${entry.id}: ${use}` }
       }
       return identify(ctx, principalOf(entry, deps.name, realm), headers)
     }

@@ -5,6 +5,7 @@ import type { FilterContext, FilterReply, ResponseContext } from './filter.ts'
 /** Lets a filter say what it would do: on a copy of the request, which goes on at once. */
 export function rehearseInbound(entry: ChainEntry, place: number, deps: ChainDeps, ctx: FilterContext): void {
   const shadow = shadowOf(ctx)
+  ctx.trace?.ran(entry.name, 'inbound', 0, undefined)
   ctx.shadows ??= new Map()
   ctx.shadows.set(place, shadow)
   try {
@@ -72,6 +73,7 @@ function settle(
 
 function note(entry: ChainEntry, deps: ChainDeps, ctx: FilterContext, reply: FilterReply): void {
   deps.onVerdict?.(entry.name, 'would_refuse')
+  ctx.trace?.ran(entry.name, 'inbound', 0, reply)
   // The access log has it, unless that line is written already.
   if (ctx.isOver) {
     const fields = { filter: entry.name, requestId: ctx.requestId, status: reply.status, code: reply.code }

@@ -37,6 +37,14 @@ export interface BodyCheck {
   judge(beginning: Buffer, isWhole: boolean): Promise<FilterReply | undefined>
 }
 
+/** Notes what each filter makes of one request; only where somebody asked for it. */
+export interface FilterTrace {
+  /** It threw; `ran` follows. */
+  failed(name: string): void
+  /** It is done with the request or the answer, after `ms`. */
+  ran(name: string, phase: 'inbound' | 'outbound', ms: number, reply: FilterReply | undefined): void
+}
+
 /** One request as filters see it; pinned to the table it began with. */
 export interface FilterContext {
   readonly requestId: string
@@ -82,6 +90,8 @@ export interface FilterContext {
   filtersEntered?: number
   /** Set by the runner: what dry-run filters work on, by their place in the chain. */
   shadows?: Map<number, FilterContext>
+  /** Set by the server for a request that is explained. */
+  trace?: FilterTrace | undefined
   /** Set by the runner when the request is over: nothing more is to be begun for it. */
   isOver?: boolean
 }
@@ -113,6 +123,8 @@ export interface FilterReply {
   readonly code?: ErrorCode
   /** Shown to the client in the problem document; nothing internal. */
   readonly detail?: string
+  /** Why, for the operator: which rule, which limit. Never sent to the client; nothing that it sent stands in it. */
+  readonly reason?: string
   /** A list = several fields of this name. */
   readonly headers?: Readonly<Record<string, string | readonly string[]>>
   readonly body?: string | Buffer

@@ -170,7 +170,14 @@ function refusal({ status, headers, body }: AuthAnswer, names: readonly string[]
     const values = headers.getAll(name)
     if (values.length > 0) copied[name] = values
   }
-  return { status, code: 'GW_AUTH_FORWARD', headers: { 'cache-control': 'no-store', ...copied }, body }
+  const reason = `its service answered ${status}`
+  return {
+    status,
+    code: 'GW_AUTH_FORWARD',
+    reason,
+    headers: { 'cache-control': 'no-store', ...copied },
+    body,
+  }
 }
 
 function principalOf(

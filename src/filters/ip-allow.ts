@@ -1,6 +1,12 @@
 import { z } from 'zod'
-import { defineFilter } from './filter.ts'
+import { defineFilter, type FilterReply } from './filter.ts'
 import { createNetworkTest, networkOption } from './networks.ts'
+
+const REFUSAL: FilterReply = {
+  status: 403,
+  code: 'GW_AUTH_IP',
+  reason: 'the address is in none of the networks',
+}
 
 /** Lets a request pass only from the listed networks; others get 403 GW_AUTH_IP. */
 export const ipAllow = defineFilter({
@@ -12,7 +18,7 @@ export const ipAllow = defineFilter({
   create({ networks }) {
     const isListed = createNetworkTest(networks)
     return {
-      inbound: (ctx) => (isListed(ctx.clientIp) ? undefined : { status: 403, code: 'GW_AUTH_IP' }),
+      inbound: (ctx) => (isListed(ctx.clientIp) ? undefined : REFUSAL),
       replay: () => (request) => !isListed(request.clientIp),
     }
   },

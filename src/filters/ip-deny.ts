@@ -1,6 +1,12 @@
 import { z } from 'zod'
-import { defineFilter } from './filter.ts'
+import { defineFilter, type FilterReply } from './filter.ts'
 import { createNetworkTest, networkOption } from './networks.ts'
+
+const REFUSAL: FilterReply = {
+  status: 403,
+  code: 'GW_AUTH_IP',
+  reason: 'the address is in one of the networks',
+}
 
 /** Refuses requests from the listed networks with 403 GW_AUTH_IP. */
 export const ipDeny = defineFilter({
@@ -15,7 +21,7 @@ export const ipDeny = defineFilter({
   create({ networks }) {
     const isListed = createNetworkTest(networks)
     return {
-      inbound: (ctx) => (isListed(ctx.clientIp) ? { status: 403, code: 'GW_AUTH_IP' } : undefined),
+      inbound: (ctx) => (isListed(ctx.clientIp) ? REFUSAL : undefined),
       replay: () => (request) => isListed(request.clientIp),
     }
   },

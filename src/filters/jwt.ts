@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { Principal } from '../core/principal.ts'
-import type { IdentityProvider } from '../identity/provider.ts'
+import type { IdentityProvider, TokenFailure } from '../identity/provider.ts'
 import { claimAt, type JsonObject } from '../identity/strict-json.ts'
 import { setPrincipalHeaders } from './claim-headers.ts'
 import { claimRules, namesAt, scopeRules, scopesAt } from './claim-rules.ts'
@@ -148,6 +148,21 @@ function decisionOf(found: Finding): string {
   return found.kind === 'invalid' ? found.reason : found.kind
 }
 
+/** For the operator. */
+const FAILURES: Readonly<Record<TokenFailure, string>> = {
+  malformed: 'it is no token',
+  algorithm: 'its algorithm is not among those allowed',
+  unknown_key: 'no key of the issuer has its key id',
+  signature: 'its signature is wrong',
+  expired: 'it has expired',
+  not_yet: 'it is not valid yet',
+  issuer: 'it is of another issuer',
+  audience: 'it is meant for another audience',
+  type: 'it is a token of another type',
+  claims: 'a claim that is needed is missing or wrong',
+  inactive: 'the issuer says it is not active',
+}
+
 /** RFC 6750 §3: a request without a token gets no error code. */
 function refusal(found: Exclude<Finding, { kind: 'ok' }>, realm: string): FilterReply {
   const challenge = (...more: string[]) => ({
@@ -164,6 +179,8 @@ function refusal(found: Exclude<Finding, { kind: 'ok' }>, realm: string): Filter
       return {
         status: 403,
         code: 'GW_AUTH_SCOPE',
+        reason:
+          scopes.length === 0 ? 'a claim is missing or differs' : `scope ${scopes.join(' ')} is missing`,
         headers: challenge('error="insufficient_scope"', ...more),
       }
     }
@@ -175,6 +192,7 @@ function refusal(found: Exclude<Finding, { kind: 'ok' }>, realm: string): Filter
       return {
         status: 401,
         code: isExpired ? 'GW_AUTH_EXPIRED' : 'GW_AUTH_INVALID',
+        reason: FAILURES[found.reason],
         headers: challenge('error="invalid_token"', ...more),
       }
     }

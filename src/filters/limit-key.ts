@@ -8,6 +8,9 @@ import type { FilterContext } from './filter.ts'
 const KEY =
   /^(?:principal|client-ip|route|method|constant|(?:claim|header|cookie):[!#$%&'*+\-.^_`|~0-9A-Za-z:/]+)$/
 
+/** Why GW_RATE_KEY, for the operator. */
+export const NO_KEY = 'it lacks what the limit counts by (onMissingKey: deny)'
+
 /** What counts requests apart. */
 export const keyOption = () =>
   z

@@ -99,7 +99,9 @@ export const mtls = defineFilter({
         // The handshake may be long ago.
         const isOver = facts.expiresAt !== undefined && deps.clock.now() >= facts.expiresAt
         if (id === undefined || isOver || !isAllowed(facts)) {
-          return { status: 403, code: 'GW_AUTH_CERTIFICATE_REFUSED' }
+          const reason =
+            id === undefined ? `it has no ${source}` : isOver ? 'it has expired' : 'it is not allowed'
+          return { status: 403, code: 'GW_AUTH_CERTIFICATE_REFUSED', reason }
         }
         const { expiresAt: _expiresAt, ...claims } = facts
         const nobody: readonly string[] = []

@@ -10,7 +10,7 @@ import { type QuotaVerdict, SharedQuota } from '../limits/shared-quota.ts'
 import { defineFilter, type FilterContext, type FilterDeps, type FilterReply } from './filter.ts'
 import { fileOption } from './identity-options.ts'
 import { costOption, createCost } from './limit-cost.ts'
-import { createKeyReader, keyOption, missingKeyOption, networkReader } from './limit-key.ts'
+import { createKeyReader, keyOption, missingKeyOption, NO_KEY, networkReader } from './limit-key.ts'
 import { createMatch, matchOption } from './limit-match.ts'
 import { report, writeReport } from './limit-report.ts'
 import { createScope, gatewayOptions, STORE_REFUSAL, storeOptions, waitForStore } from './limit-store.ts'
@@ -122,7 +122,12 @@ export const quota = defineFilter({
         report(ctx, [{ name: deps.name, quota, windowMs: end - start, decision }])
       }
       if (isAllowed) return undefined
-      return { status: 429, code: 'GW_RATE_QUOTA', headers: { 'Retry-After': retryAfter([decision]) } }
+      return {
+        status: 429,
+        code: 'GW_RATE_QUOTA',
+        reason: `more than ${quota} in a ${options.period}`,
+        headers: { 'Retry-After': retryAfter([decision]) },
+      }
     }
 
     return {
@@ -140,7 +145,7 @@ export const quota = defineFilter({
         }
         if (found === 'deny') {
           count('no_key')
-          return { status: 403, code: 'GW_RATE_KEY' }
+          return { status: 403, code: 'GW_RATE_KEY', reason: NO_KEY }
         }
         const key = `q:{${scopeOf(ctx)}|${found.key}}:${options.period}`
         const verdict = decide(key, limit, costOf(ctx))

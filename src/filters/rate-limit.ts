@@ -5,7 +5,7 @@ import type { Decision } from '../limits/limit.ts'
 import { MemoryLimits } from '../limits/memory.ts'
 import { SharedLimits, type Verdict } from '../limits/shared-limits.ts'
 import { defineFilter, type FilterContext, type FilterReply } from './filter.ts'
-import { networkReader } from './limit-key.ts'
+import { NO_KEY, networkReader } from './limit-key.ts'
 import { report, writeReport } from './limit-report.ts'
 import { createScope, gatewayOptions, STORE_REFUSAL, storeOptions, waitForStore } from './limit-store.ts'
 import { createLimitReplay } from './rate-limit-replay.ts'
@@ -39,7 +39,7 @@ export const rateLimit = defineFilter({
       const isAllowed = areAllowed(decisions)
       count(COUNTED_AS[by][isAllowed ? 0 : 1])
       if (options.headers !== 'none') report(ctx, reportedOf(asks, decisions))
-      return isAllowed ? undefined : refusal(decisions)
+      return isAllowed ? undefined : refusal(asks, decisions)
     }
 
     const replay = createLimitReplay(options, (replayed, ctx) => asksOf(replayed, ctx, scopeOf(ctx)))
@@ -50,7 +50,7 @@ export const rateLimit = defineFilter({
         const asks = asksOf(rules, ctx, scopeOf(ctx))
         if (asks === 'deny') {
           count('no_key')
-          return { status: 403, code: 'GW_RATE_KEY' }
+          return { status: 403, code: 'GW_RATE_KEY', reason: NO_KEY }
         }
         if (asks.length === 0) {
           count('skipped')
@@ -96,8 +96,14 @@ const reportedOf = (asks: readonly Ask[], decisions: Decisions): Reported[] =>
     decision: decisions[i] as Decision,
   }))
 
-const refusal = (decisions: Decisions): FilterReply => ({
-  status: 429,
-  code: 'GW_RATE_LIMITED',
-  headers: { 'Retry-After': retryAfter(decisions.filter(({ isAllowed }) => !isAllowed)) },
-})
+function refusal(asks: readonly Ask[], decisions: Decisions): FilterReply {
+  const full = asks.filter((_, i) => decisions[i]?.isAllowed === false)
+  return {
+    status: 429,
+    code: 'GW_RATE_LIMITED',
+    reason: full
+      .map(({ name, limit }) => `${name}: more than ${limit.limit} in ${limit.windowMs / 1000} s`)
+      .join('; '),
+    headers: { 'Retry-After': retryAfter(decisions.filter(({ isAllowed }) => !isAllowed)) },
+  }
+}

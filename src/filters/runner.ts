@@ -34,7 +34,7 @@ const SAMPLE_MASK = 15
  */
 export function runInbound(chain: Chain, ctx: FilterContext): InboundResult {
   if (chain === undefined || chain.entries.length === 0) return undefined
-  const isTimed = (chain.ticks++ & SAMPLE_MASK) === 0
+  const isTimed = (chain.ticks++ & SAMPLE_MASK) === 0 || ctx.trace !== undefined
   return inboundFrom(chain, chain.deps as ChainDeps, ctx, 0, isTimed)
 }
 
@@ -68,10 +68,23 @@ function inboundFrom(
     if (result instanceof Promise) {
       return inboundAsync(chain, deps, ctx, i, isTimed, started, result)
     }
-    if (isTimed) deps.onTiming?.(entry.name, deps.clock.monotonic() - started)
+    if (isTimed) timed(entry, deps, ctx, 'inbound', started, result)
     if (result !== undefined) return refused(entry, deps, ctx, result)
   }
   return undefined
+}
+
+function timed(
+  { name }: ChainEntry,
+  deps: ChainDeps,
+  ctx: FilterContext,
+  phase: 'inbound' | 'outbound',
+  started: number,
+  reply: FilterReply | undefined,
+): void {
+  const ms = deps.clock.monotonic() - started
+  deps.onTiming?.(name, ms)
+  ctx.trace?.ran(name, phase, ms, reply)
 }
 
 /** It has not been read as far as this filter wants to see it. */
@@ -116,7 +129,7 @@ async function inboundAsync(
   } catch (error) {
     reply = failed(entry, deps, ctx, error)
   }
-  if (isTimed) deps.onTiming?.(entry.name, deps.clock.monotonic() - started)
+  if (isTimed) timed(entry, deps, ctx, 'inbound', started, reply)
   if (ctx.isOver) return OVER
   if (reply !== undefined) return refused(entry, deps, ctx, reply)
   return inboundFrom(chain, deps, ctx, index + 1, isTimed)
@@ -170,7 +183,7 @@ function outboundFrom(
 ): FilterReply | undefined | Promise<FilterReply | undefined> {
   const { entries } = chain
   const entered = ctx.filtersEntered
-  const isTimed = (chain.ticks & SAMPLE_MASK) === 1
+  const isTimed = (chain.ticks & SAMPLE_MASK) === 1 || ctx.trace !== undefined
   let current = replaced
   for (let i = Math.min(from, (entered ?? entries.length) - 1); i >= 0; i--) {
     const entry = entries[i] as ChainEntry
@@ -193,14 +206,14 @@ function outboundFrom(
         .catch((error: unknown) => failed(entry, deps, ctx, error))
         .then((reply) => {
           guardChecks(entry, deps, ctx, response, checks)
-          if (isTimed) deps.onTiming?.(entry.name, deps.clock.monotonic() - started)
+          if (isTimed) timed(entry, deps, ctx, 'outbound', started, reply as FilterReply | undefined)
           const next =
             reply === undefined ? current : replaceAnswer(entry, deps, ctx, response, reply as FilterReply)
           return outboundFrom(chain, deps, ctx, response, i - 1, next)
         })
     }
     guardChecks(entry, deps, ctx, response, checks)
-    if (isTimed) deps.onTiming?.(entry.name, deps.clock.monotonic() - started)
+    if (isTimed) timed(entry, deps, ctx, 'outbound', started, result as FilterReply | undefined)
     if (result !== undefined) current = replaceAnswer(entry, deps, ctx, response, result as FilterReply)
   }
   return current
@@ -258,6 +271,7 @@ function replaceAnswer(
 function refused(entry: ChainEntry, deps: ChainDeps, ctx: FilterContext, reply: FilterReply): FilterReply {
   if (reply.code === 'GW_FILTER_FAILED') return reply
   ctx.attributes.set('refusedBy', entry.name)
+  noteRefusal(entry, ctx, reply.reason ?? reply.detail)
   deps.onVerdict?.(entry.name, 'refused')
   return reply
 }
@@ -269,10 +283,17 @@ function failed(
   error: unknown,
 ): FilterReply | undefined {
   const isOpen = entry.onError === 'open'
+  ctx.trace?.failed(entry.name)
   deps.onVerdict?.(entry.name, isOpen ? 'error_open' : 'error_closed')
   const fields = { filter: entry.name, type: entry.type, requestId: ctx.requestId, err: errorText(error) }
   deps.log.warn(fields, isOpen ? 'filter failed, the request goes on' : 'filter failed, request refused')
   if (isOpen) return undefined
   ctx.attributes.set('filterError', entry.name)
+  noteRefusal(entry, ctx, 'the filter failed; the log says why')
   return failedReply()
+}
+
+/** For the record of the request. */
+function noteRefusal({ name, type }: ChainEntry, ctx: FilterContext, reason: string | undefined): void {
+  ctx.attributes.set('refusal', { filter: name, type, ...(reason === undefined ? {} : { reason }) })
 }

@@ -53,6 +53,14 @@ export function ruleOptionsOf(options: WafOptions, crs: string): RuleOptions {
   }
 }
 
+/** For the operator: the first rule that matched, without what the client sent. */
+function reasonOf({ hits, score }: Verdict): string {
+  const [first, ...others] = hits
+  if (first === undefined) return `score ${score}`
+  const more = new Set(others.map(({ ruleId }) => ruleId).filter((id) => id !== first.ruleId)).size
+  return `rule ${first.ruleId} (${first.category}): ${first.message}${more === 0 ? '' : `, and ${more} more`}; score ${score}`
+}
+
 /** What the engine is to see: the request as it goes upstream, with the framing that the gateway writes anew. */
 function headersFor(ctx: FilterContext, isDecoded: boolean): string[] {
   const headers = ctx.headers.clone()
@@ -211,7 +219,7 @@ class Waf {
     }
     this.#count(this.#isMonitor ? 'would_block' : 'block')
     if (this.#isMonitor) return undefined
-    return phase === 'request' ? BLOCKED : ANSWER_BLOCKED
+    return { ...(phase === 'request' ? BLOCKED : ANSWER_BLOCKED), reason: reasonOf(verdict) }
   }
 
   #count(decision: 'pass' | 'block' | 'would_block' | 'unsampled' | 'error'): void {

@@ -1,4 +1,4 @@
-import type { FleetGateway, FleetReport, FleetView, SeenInstance, SeenService } from '../core/fleet-view.ts'
+import type { FleetGateway, FleetReport, FleetView, SeenInstance } from '../core/fleet-view.ts'
 
 /** So long a gateway that is gone is still shown. ms. */
 const REMEMBERED_MS = 300_000
@@ -85,33 +85,10 @@ export class FleetBook {
 }
 
 function gatewayView(
-  { sequence: _, intervalMs: __, instances: ___, services: ____, ...head }: FleetReport,
+  { sequence: _, intervalMs: __, instances: ___, services: ____, routes: _____, ...head }: FleetReport,
   seenAt: number,
   isSelf: boolean,
   isStale: boolean,
 ): FleetGateway {
   return { ...head, seenAt, isSelf, isStale }
-}
-
-/** Adds up what several gateways did for each service; a percentile of the whole is at most the largest of the parts. Pure. */
-export function sumServices(reports: readonly FleetReport[]): Record<string, SeenService> {
-  const sums: Record<string, SeenService> = {}
-  const larger = (a: number | null, b: number | null) => (a === null ? b : b === null ? a : Math.max(a, b))
-  for (const { services } of reports) {
-    for (const [name, one] of Object.entries(services)) {
-      const sum = Object.hasOwn(sums, name) ? sums[name] : undefined
-      if (sum === undefined) {
-        sums[name] = one
-        continue
-      }
-      const rps = sum.rps + one.rps
-      sums[name] = {
-        rps,
-        errorRatio: rps === 0 ? 0 : (sum.rps * sum.errorRatio + one.rps * one.errorRatio) / rps,
-        p50: larger(sum.p50, one.p50),
-        p99: larger(sum.p99, one.p99),
-      }
-    }
-  }
-  return sums
 }

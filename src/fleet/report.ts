@@ -1,4 +1,4 @@
-import type { FleetReport, SeenInstance, SeenService } from '../core/fleet-view.ts'
+import type { FleetReport, SeenInstance, SeenRoute, SeenService } from '../core/fleet-view.ts'
 import type { InstanceView, ServiceView } from '../core/views.ts'
 
 /** What is measured of one instance or service over the last seconds. */
@@ -9,20 +9,22 @@ export interface Measured {
   readonly p99: number | null
 }
 
-export interface ReportInput
-  extends Omit<FleetReport, 'instances' | 'services' | 'isCut' | 'table' | 'sequence'> {
-  readonly table: FleetReport['table']
-  readonly sequence: number
+/** What is measured of everything; instances by key, the others by name. */
+export interface MeasuredTraffic {
+  readonly instances: Readonly<Record<string, Measured>>
+  readonly services: Readonly<Record<string, Measured>>
+  readonly routes: Readonly<Record<string, SeenRoute>>
+}
+
+export interface ReportInput extends Omit<FleetReport, 'instances' | 'services' | 'routes' | 'isCut'> {
   readonly topology: readonly ServiceView[]
-  /** By key of the instance. */
-  readonly measured: Readonly<Record<string, Measured>>
-  /** By name of the service. */
-  readonly measuredServices: Readonly<Record<string, Measured>>
+  readonly measured: MeasuredTraffic
 }
 
 /** Consul takes 512 KiB a key. Characters. */
 const MOST_OF_INSTANCES = 250_000
-const MOST_SERVICES = 1000
+const MOST_SERVICES = 500
+const MOST_ROUTES = 500
 const MOST_REASON = 200
 
 const rounded = (value: number, places: number) => Number(value.toFixed(places))
@@ -63,13 +65,14 @@ function fitting(entries: readonly (readonly [string, SeenInstance])[]) {
 
 /** Puts a report together, bounded; what is out of rotation comes first when not all fits. Pure. */
 export function reportOf(input: ReportInput): FleetReport {
-  const { topology, measured, measuredServices, ...head } = input
+  const { topology, measured, ...head } = input
   const telling = topology
     .flatMap(({ instances }) => instances)
-    .filter((one) => isTelling(one, measured[one.key]))
+    .filter((one) => isTelling(one, measured.instances[one.key]))
     .sort((a, b) => Number(a.use === 'rotation') - Number(b.use === 'rotation'))
-  const kept = fitting(telling.map((one) => [one.key, seen(one, measured[one.key])] as const))
-  const busy = Object.entries(measuredServices).filter(([, { rps }]) => rps > 0)
+  const kept = fitting(telling.map((one) => [one.key, seen(one, measured.instances[one.key])] as const))
+  const busy = Object.entries(measured.services).filter(([, { rps }]) => rps > 0)
+  const routes = Object.entries(measured.routes).filter(([, { rps }]) => rps > 0)
   return {
     ...head,
     instances: Object.fromEntries(kept),
@@ -84,7 +87,8 @@ export function reportOf(input: ReportInput): FleetReport {
         },
       ]),
     ),
-    isCut: kept.length < telling.length || busy.length > MOST_SERVICES,
+    routes: Object.fromEntries(routes.slice(0, MOST_ROUTES)),
+    isCut: kept.length < telling.length || busy.length > MOST_SERVICES || routes.length > MOST_ROUTES,
   }
 }
 
@@ -96,12 +100,13 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
 /** What another gateway sent, if it is a report. Whoever can write there may err: only the form is believed. */
 export function parseReport(value: unknown): FleetReport | undefined {
   if (!isObject(value)) return undefined
-  const { id, name, admin, version, startedAt, sequence, intervalMs, instances, services } = value
+  const { id, name, admin, version, startedAt, sequence, intervalMs, instances, services, routes } = value
   const isReport =
     [id, name, admin, version].every(isText) &&
     [startedAt, sequence, intervalMs].every(isNumber) &&
     isObject(instances) &&
     isObject(services) &&
-    [...Object.values(instances), ...Object.values(services)].every(isObject)
+    isObject(routes) &&
+    [...Object.values(instances), ...Object.values(services), ...Object.values(routes)].every(isObject)
   return isReport ? (value as unknown as FleetReport) : undefined
 }

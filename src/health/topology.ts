@@ -49,6 +49,8 @@ export interface TopologyInput {
   readonly registry: RegistryState
   /** Policy of services that only a registry knows; absent = they are left out. */
   readonly unrouted?: ServicePolicy
+  /** Keys of instances that flap. Default: none. */
+  readonly flapping?: ReadonlySet<string>
   readonly problems: readonly string[]
   readonly state: GatewayState
   readonly version: string
@@ -57,6 +59,7 @@ export interface TopologyInput {
 }
 
 const NO_SOCKETS = { connected: 0, free: 0, queued: 0 }
+const NOT_LIVE: Partial<LiveInstance> = {}
 
 /** Why an instance is ejected and for how long; undefined = it is not. */
 export function ejectionText(live: LiveInstance | undefined): string | undefined {
@@ -67,67 +70,89 @@ export function ejectionText(live: LiveInstance | undefined): string | undefined
     : `${ejected}; back when its check passes`
 }
 
-function useOf(instance: Instance, service: Service, live: LiveInstance | undefined) {
+/** What the gateway makes of an instance, and why. */
+export type Use = Pick<InstanceView, 'use' | 'reason'>
+
+function useOf(instance: Instance, service: Service, live: LiveInstance | undefined): Use {
   if (instance.drained !== undefined) {
     const reason = `drained through this gateway${instance.drained === '' ? '' : `: ${instance.drained}`}`
-    return { use: 'out', reason } as const
+    return { use: 'out', reason }
   }
   if (instance.held !== undefined) {
     const reason = `held: ${instance.held}`
-    return service.eligible.length === 0
-      ? ({ use: 'rotation', reason } as const)
-      : ({ use: 'reserve', reason } as const)
+    return { use: service.eligible.length === 0 ? 'rotation' : 'reserve', reason }
   }
   if (instance.state === 'draining' && service.eligible.length === 0) {
-    return { use: 'reserve', reason: 'draining; taken only because nobody else is left' } as const
+    return { use: 'reserve', reason: 'draining; taken only because nobody else is left' }
   }
   if (!service.eligible.includes(instance)) {
-    return { use: 'out', reason: `the registry says ${instance.state}` } as const
+    return { use: 'out', reason: `the registry says ${instance.state}` }
   }
-  if (live?.outOfZone !== undefined) return { use: 'out', reason: live.outOfZone } as const
+  if (live?.outOfZone !== undefined) return { use: 'out', reason: live.outOfZone }
   const reason = ejectionText(live)
-  if (reason !== undefined) return { use: 'ejected', reason } as const
-  return { use: 'rotation' } as const
+  if (reason !== undefined) return { use: 'ejected', reason }
+  return { use: 'rotation' }
 }
 
-function instanceView(
-  instance: Instance,
-  service: Service,
-  live: LiveInstance | undefined,
-  latest: Instance | undefined,
-  now: number,
-): InstanceView {
+/** What is known of one instance beside what the registry says. */
+export interface Seen {
+  readonly use: Use
+  readonly live?: LiveInstance | undefined
+  /** As the registry has it now; checks change without a new table. */
+  readonly latest?: Instance | undefined
+  readonly isFlapping: boolean
+  readonly now: number
+}
+
+/** The view of one instance. Written field by field: spreads of what may be absent cost twice as much, and there are thousands. */
+export function instanceView(instance: Instance, { use, live, latest, isFlapping, now }: Seen): InstanceView {
   const { key, id, address, port, scheme, state, weight, tags, version, zone, node, datacentre } = instance
   const { connected, free, queued } = live?.pool ?? NO_SOCKETS
-  return {
+  const { reason } = use
+  const {
+    inFlight = 0,
+    requests = 0,
+    failures = 0,
+    ejectedForMs = 0,
+    since,
+    lastRequestAt,
+  } = live ?? NOT_LIVE
+  const view: { -readonly [key in keyof InstanceView]: InstanceView[key] } = {
     key,
     id,
     address: `${address.includes(':') ? `[${address}]` : address}:${port}`,
     scheme,
     state,
-    ...useOf(instance, service, live),
+    use: use.use,
     weight,
-    ...(version === undefined ? {} : { version }),
-    ...(zone === undefined ? {} : { zone }),
-    ...(node === undefined ? {} : { node }),
-    ...(datacentre === undefined ? {} : { datacentre }),
     tags,
     checks: (latest ?? instance).checks ?? [],
-    inFlight: live?.inFlight ?? 0,
-    ...(live?.since === undefined ? {} : { since: live.since }),
-    ...(live?.lastRequestAt === undefined ? {} : { lastRequestAt: live.lastRequestAt }),
-    requests: live?.requests ?? 0,
-    failures: live?.failures ?? 0,
-    ejectedForMs: live?.ejectedForMs ?? 0,
-    ...(live !== undefined && live.ejectedForMs > 0
-      ? { ejectedUntil: Math.round(now + live.ejectedForMs) }
-      : {}),
+    inFlight,
+    requests,
+    failures,
+    ejectedForMs,
     sockets: { connected, free, queued },
   }
+  if (reason !== undefined) view.reason = reason
+  if (version !== undefined) view.version = version
+  if (zone !== undefined) view.zone = zone
+  if (node !== undefined) view.node = node
+  if (datacentre !== undefined) view.datacentre = datacentre
+  if (since !== undefined) view.since = since
+  if (lastRequestAt !== undefined) view.lastRequestAt = lastRequestAt
+  if (ejectedForMs > 0) view.ejectedUntil = Math.round(now + ejectedForMs)
+  if (isFlapping) view.flapping = true
+  return view
 }
 
-function routesByService(table: Table): Map<string, string[]> {
+const routeNames = new WeakMap<Table, ReadonlyMap<string, readonly string[]>>()
+
+/** Made once for each table: this is asked for a single instance, too. */
+function routesByService(table: Table): ReadonlyMap<string, readonly string[]> {
+  const known = routeNames.get(table)
+  if (known !== undefined) return known
   const names = new Map<string, string[]>()
+  routeNames.set(table, names)
   for (const { spec } of table.routes.values()) {
     for (const service of servicesOf(spec.action)) {
       const list = names.get(service)
@@ -143,16 +168,28 @@ function servicesBy({
   table,
   registry,
   unrouted,
-}: Pick<TopologyInput, 'table' | 'registry' | 'unrouted'>): Service[] {
-  const services = [...(table?.services.values() ?? [])]
+  only,
+}: Pick<ServicesInput, 'table' | 'registry' | 'unrouted' | 'only'>): Service[] {
+  const services = [...(table?.services.values() ?? [])].filter(
+    ({ name }) => only === undefined || name === only,
+  )
   if (unrouted !== undefined) {
-    const known = new Set(services.map(({ policy }) => policy.registryName))
+    const known = new Set([...(table?.services.values() ?? [])].map(({ policy }) => policy.registryName))
     for (const [name, state] of registry.services) {
-      if (!known.has(name) && table?.services.has(name) !== true)
-        services.push(unroutedService(name, state, unrouted))
+      if (known.has(name) || table?.services.has(name) === true || (only !== undefined && name !== only))
+        continue
+      services.push(unroutedService(name, state, unrouted))
     }
   }
   return services.sort((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+type ServicesInput = Pick<
+  TopologyInput,
+  'table' | 'instances' | 'services' | 'registry' | 'unrouted' | 'flapping' | 'now'
+> & {
+  /** Only the service of this name. */
+  readonly only?: string
 }
 
 /** Services with all their instances, by name. */
@@ -162,18 +199,32 @@ export function viewServices({
   services,
   registry,
   unrouted,
+  flapping,
   now,
-}: Pick<TopologyInput, 'table' | 'instances' | 'services' | 'registry' | 'unrouted' | 'now'>): ServiceView[] {
+  only,
+}: ServicesInput): ServiceView[] {
   if (table === undefined) return []
   const live = new Map(instances.map((one) => [one.instance.key, one]))
   const loads = new Map(services.map((one) => [one.service, one]))
   const routes = routesByService(table)
-  return servicesBy({ table, registry, ...(unrouted === undefined ? {} : { unrouted }) }).map((service) => {
+  const shown = servicesBy({
+    table,
+    registry,
+    ...(unrouted === undefined ? {} : { unrouted }),
+    ...(only === undefined ? {} : { only }),
+  })
+  return shown.map((service) => {
     const latest =
       service.source === 'static' ? undefined : registry.services.get(service.policy.registryName)
     const checked = new Map(latest?.instances.map((one) => [one.key, one]))
     const list = service.instances.map((one) =>
-      instanceView(one, service, live.get(one.key), checked.get(one.key), now),
+      instanceView(one, {
+        use: useOf(one, service, live.get(one.key)),
+        live: live.get(one.key),
+        latest: checked.get(one.key),
+        isFlapping: flapping?.has(one.key) === true,
+        now,
+      }),
     )
     const load = loads.get(service.name)
     const reason = latest === undefined ? service.reason : latest.reason
@@ -208,7 +259,8 @@ export function viewTopology(input: TopologyInput): TopologyView {
   }
 }
 
-function servicesOf(action: RouteAction): readonly string[] {
+/** Names of the services that it may send to. */
+export function servicesOf(action: RouteAction): readonly string[] {
   return action.kind === 'proxy' ? action.targets.map(({ service }) => service) : []
 }
 
@@ -237,6 +289,7 @@ export function viewRoute(spec: RouteSpec, table?: Table): RouteView {
     name: spec.name,
     source: spec.source,
     priority: spec.priority,
+    ...(spec.class === undefined ? {} : { class: spec.class }),
     hosts: match.hosts,
     path: match.path,
     methods: match.methods,

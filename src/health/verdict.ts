@@ -1,4 +1,5 @@
 import type { HealthVerdict, InstanceView, RegistryView, ServiceView } from '../core/views.ts'
+import { instanceBlindness, serviceBlindness } from './blindness.ts'
 
 /** Consul's check of the node itself. */
 const NODE_CHECK = 'serfHealth'
@@ -36,7 +37,7 @@ function judgeInstance(
   const about = { state, ...(since === undefined ? {} : { since }) }
   if (one.use === 'ejected') return { verdict: 'unhealthy', ...about, reason: one.reason ?? 'ejected' }
   if (one.reason?.startsWith('held') === true) return { ...unknown(one.reason), ...about }
-  const blind = blindness(service, registries, [one])
+  const blind = instanceBlindness(one, service, registries)
   if (blind !== undefined) return { ...unknown(blind), ...about }
   // It stops by itself: whoever kills must get no reason to do it sooner.
   if (state === 'draining' || state === 'maintenance') {
@@ -55,23 +56,20 @@ function judgeInstance(
 
 function judgeService(service: ServiceView, registries: readonly RegistryView[]): HealthVerdict {
   const { available, instances } = service
-  if (available > 0) return { verdict: 'healthy', reason: `${available} of ${instances.length} in rotation` }
-  const blind = blindness(service, registries, instances)
+  const blind = serviceBlindness(service, registries)
+  if (available > 0) {
+    // They are asked, and whoever does not answer is ejected: that much is known.
+    const asOf = blind === undefined ? '' : `, as last known: ${blind}`
+    return { verdict: 'healthy', reason: `${available} of ${instances.length} can be used${asOf}` }
+  }
   if (blind !== undefined) return unknown(blind)
   if (instances.length === 0) return unknown('the registry lists no instance')
-  return { verdict: 'unhealthy', reason: `none of ${instances.length} instances is in rotation` }
-}
-
-/** Why what the registries say may not be so. */
-function blindness(
-  service: ServiceView,
-  registries: readonly RegistryView[],
-  instances: readonly InstanceView[],
-): string | undefined {
-  if (service.source === 'stale') return service.reason ?? 'the registry does not answer'
-  const names = new Set(instances.map(({ key }) => key.slice(0, key.indexOf('/'))))
-  const silent = registries.find(({ name, status }) => names.has(name) && status.state !== 'live')
-  return silent === undefined ? undefined : `registry ${silent.name} is ${silent.status.state}`
+  const verdicts = instances.map((one) => judgeInstance(one, service, registries))
+  const [first] = verdicts
+  // Nobody has looked at any of them: that is not the same as all having failed.
+  if (first !== undefined && verdicts.every(({ verdict }) => verdict === 'unknown'))
+    return unknown(first.reason)
+  return { verdict: 'unhealthy', reason: `none of ${instances.length} instances can be used` }
 }
 
 function isNamed({ id, key, address, node }: InstanceView, name: string): boolean {

@@ -8,6 +8,8 @@ const MAX_VERSIONS = 8
 /** So many recent answers are judged together before they become earlier ones. */
 const WINDOW = 200
 const MAX_BREACHES = 200
+/** Breaches of one route that were forgotten and are not told again. */
+const MAX_ACCEPTED = 1000
 
 /** A breach with where and when it was seen. */
 export interface ContractBreach extends Breach {
@@ -26,6 +28,8 @@ export interface Observation {
   readonly route: string
   readonly service: string
   readonly version: string | undefined
+  /** Of a version that a release compares with (true), of one that it gives to some (false). Absent = no release. */
+  readonly isStable?: boolean | undefined
   readonly value: Json
   readonly spec: ContractSpec
   /** ms since the epoch. */
@@ -56,6 +60,7 @@ interface VersionShapes {
   window: Shape
   readonly firstSeen: number
   lastSeen: number
+  isStable: boolean | undefined
 }
 
 interface Page {
@@ -67,9 +72,14 @@ interface Page {
 
 const keyOf = (service: string, version: string | undefined) => `${service}\n${version ?? ''}`
 
+const identityOf = ({ service, version, kind, path, after }: Omit<ContractBreach, 'route' | 'firstSeen'>) =>
+  [keyOf(service, version), kind, path, after].join('\n')
+
 /** What the JSON answers of each route look like, by version; bounded. */
 export class ContractBook {
   readonly #pages = new Map<string, Page>()
+  /** By route: differences between versions that somebody called right. */
+  readonly #accepted = new Map<string, ReadonlySet<string>>()
 
   /** Learns from one answer and compares with what came before; gives what is new of it. */
   observe(observation: Observation): readonly ContractBreach[] {
@@ -77,6 +87,7 @@ export class ContractBook {
     const page = this.#page(route, spec)
     const shapes = this.#shapes(page, observation)
     shapes.lastSeen = at
+    shapes.isStable = observation.isStable
     shapes.window.add(value)
     const fresh = this.#judge(page, shapes, observation)
     const isSound = !page.breaches.some(
@@ -111,34 +122,33 @@ export class ContractBook {
     }
     const bounds = boundsOf(spec)
     const learnt = new Shape(bounds)
-    const made = { version, service, learnt, window: new Shape(bounds), firstSeen: at, lastSeen: at }
+    const window = new Shape(bounds)
+    const made = { version, service, learnt, window, firstSeen: at, lastSeen: at, isStable: undefined }
     page.versions.set(key, made)
     return made
   }
 
   #judge(page: Page, shapes: VersionShapes, { route, spec, at }: Observation): ContractBreach[] {
     const { service, version } = shapes
-    const own = keyOf(service, version)
     const fresh: ContractBreach[] = []
-    const isKnown = (breach: Breach) =>
-      [...page.breaches, ...fresh].some(
-        (one) =>
-          one.path === breach.path &&
-          one.kind === breach.kind &&
-          one.after === breach.after &&
-          keyOf(one.service, one.version) === own,
-      )
+    const known = new Set(page.breaches.map(identityOf))
+    const accepted = this.#accepted.get(route)
     for (const { shape, name, recent } of this.#earlier(page, shapes, spec)) {
+      const isCompared = name !== undefined && page.schema === undefined
       for (const breach of findBreaches(shape, recent, spec)) {
-        if (isKnown(breach) || page.breaches.length + fresh.length >= MAX_BREACHES) continue
-        fresh.push({
+        const told: ContractBreach = {
           ...breach,
           route,
           service,
           ...(version === undefined ? {} : { version }),
           ...(name === undefined ? {} : { against: name }),
           firstSeen: at,
-        })
+        }
+        const identity = identityOf(told)
+        if (known.has(identity) || page.breaches.length + fresh.length >= MAX_BREACHES) continue
+        if (isCompared && accepted?.has(identity) === true) continue
+        known.add(identity)
+        fresh.push(told)
       }
     }
     page.breaches.push(...fresh)
@@ -149,11 +159,7 @@ export class ContractBook {
   #earlier(page: Page, shapes: VersionShapes, { minSamples }: ContractSpec): readonly Earlier[] {
     if (page.schema !== undefined) return [{ shape: page.schema, name: 'schema', recent: allOf(shapes) }]
     const found: Earlier[] = []
-    let before: VersionShapes | undefined
-    for (const other of page.versions.values()) {
-      if (other === shapes) break
-      if (other.learnt.answers >= minSamples) before = other
-    }
+    const before = versionBefore([...page.versions.values()], shapes, minSamples)
     if (before !== undefined) {
       found.push({ shape: before.learnt, name: before.version ?? before.service, recent: allOf(shapes) })
     }
@@ -164,12 +170,19 @@ export class ContractBook {
 
   /** Forgets the answers of a route, so that what comes now is right. False = there are none. */
   forget(route: string): boolean {
+    const page = this.#pages.get(route)
+    if (page === undefined) return false
+    // Two versions that are both there would soon be held against each other again.
+    const between = page.breaches.filter(({ against }) => against !== undefined).map(identityOf)
+    const accepted = [...(this.#accepted.get(route) ?? []), ...between]
+    this.#accepted.set(route, new Set(accepted.slice(-MAX_ACCEPTED)))
     return this.#pages.delete(route)
   }
 
   /** Forgets routes that are no longer watched. */
   keepOnly(isWatched: (route: string) => boolean): void {
     for (const route of this.#pages.keys()) if (!isWatched(route)) this.#pages.delete(route)
+    for (const route of this.#accepted.keys()) if (!isWatched(route)) this.#accepted.delete(route)
   }
 
   /** Everything that was broken and not forgotten. */
@@ -199,6 +212,26 @@ interface Earlier {
   readonly shape: Shape
   readonly name: string | undefined
   readonly recent: Shape
+}
+
+/**
+ * What a version is held against. Of a release it is known which one is the old one, however late it is seen: a gateway that
+ * starts in the middle may meet the new one first.
+ */
+function versionBefore(
+  versions: readonly VersionShapes[],
+  shapes: VersionShapes,
+  minSamples: number,
+): VersionShapes | undefined {
+  const isUsable = (other: VersionShapes) => other !== shapes && other.learnt.answers >= minSamples
+  if (shapes.isStable === false) {
+    const stable = versions.findLast(
+      (other) => other.isStable === true && other.service === shapes.service && isUsable(other),
+    )
+    if (stable !== undefined) return stable
+  }
+  const earlier = versions.slice(0, versions.indexOf(shapes)).filter(isUsable)
+  return earlier.findLast((other) => shapes.isStable !== true || other.isStable !== false)
 }
 
 /** Everything a version answered. */

@@ -1,22 +1,23 @@
+import type { Random } from '../core/duration.ts'
 import type { CompareSpec, MirrorSpec } from '../core/route.ts'
 import { type CompareRules, compileRules } from './compare.ts'
+import { MirrorPause } from './pause.ts'
 import { MirrorReport, type ReportView } from './report.ts'
 
 /**
  * What became of a copy. `ok`: answered, whatever the status. `dropped`: too many under way. `too_large`: its body.
- * `no_instance`: nobody there to get it. `unsent`: the client's body did not come to its end.
+ * `no_instance`: nobody there to get it. `paused`: the last ones met nobody. `unsent`: the client's body did not come to its
+ * end.
  */
-export type MirrorResult = 'ok' | 'error' | 'timeout' | 'dropped' | 'too_large' | 'no_instance' | 'unsent'
-
-export const MIRROR_RESULTS: readonly MirrorResult[] = [
-  'ok',
-  'error',
-  'timeout',
-  'dropped',
-  'too_large',
-  'no_instance',
-  'unsent',
-]
+export type MirrorResult =
+  | 'ok'
+  | 'error'
+  | 'timeout'
+  | 'dropped'
+  | 'too_large'
+  | 'no_instance'
+  | 'paused'
+  | 'unsent'
 
 export interface MirrorView {
   /** Name of the route, or `service NAME`. */
@@ -24,6 +25,8 @@ export interface MirrorView {
   readonly target: { readonly service?: string; readonly version?: string }
   readonly percent: number
   readonly inFlight: number
+  /** It did not answer: no copies for so long, then one tries. ms; absent = copies go. */
+  readonly pausedMs?: number
   readonly results: Readonly<Partial<Record<MirrorResult, number>>>
   /** Copies that were to be compared and could not: the client left, an answer was broken off or too long. */
   readonly uncompared: number
@@ -40,12 +43,16 @@ export class MirrorState {
   inFlight = 0
   uncompared = 0
   report = new MirrorReport()
+  pause: MirrorPause
   #spec: MirrorSpec
   #rules: CompareRules | undefined
   #checking = 0
+  readonly #random: Random
 
-  constructor(name: string, spec: MirrorSpec) {
+  constructor(name: string, spec: MirrorSpec, random: Random) {
     this.name = name
+    this.#random = random
+    this.pause = new MirrorPause(random)
     this.#spec = spec
     this.#rules = rulesOf(spec.compare)
   }
@@ -69,6 +76,7 @@ export class MirrorState {
 
   reset(): void {
     this.report = new MirrorReport()
+    this.pause = new MirrorPause(this.#random)
     this.#checking = 0
     this.uncompared = 0
   }
@@ -84,7 +92,9 @@ export class MirrorState {
     return true
   }
 
-  view(): MirrorView {
+  /** `now`: monotonic ms. */
+  view(now: number): MirrorView {
+    const pausedMs = Math.ceil(this.pause.leftMs(now))
     const { service, version, share, compare } = this.#spec
     return {
       mirror: this.name,
@@ -94,6 +104,7 @@ export class MirrorState {
       },
       percent: share / 100,
       inFlight: this.inFlight,
+      ...(pausedMs === 0 ? {} : { pausedMs }),
       results: Object.fromEntries(this.#results),
       uncompared: this.uncompared,
       ...(compare === undefined ? {} : { report: this.report.view() }),

@@ -59,8 +59,19 @@ export interface Exchange {
   readonly body: RequestBody
   readonly bodyTap?: BodyTap | undefined
   readonly sink: ResponseSink
+  /** Is told of each try when it begins; the try itself then says what becomes of it. */
+  readonly onTry?: ((attempt: BegunAttempt) => void) | undefined
   /** Aborts when the client leaves: the upstream request is cancelled, the outcome is `client_gone`. */
   readonly signal: Departure
+}
+
+/** A try under way. Monotonic ms. */
+export interface BegunAttempt {
+  readonly upstream: { readonly instance: Instance }
+  readonly startedAt: number
+  readonly endedAt: number | undefined
+  readonly status: number | undefined
+  readonly outcome: Outcome | undefined
 }
 
 /** One try, for log, metrics and explain. ms since the exchange began. */

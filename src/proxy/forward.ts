@@ -156,6 +156,7 @@ class Forwarding implements AttemptOwner, BodyWatcher {
     this.#current = attempt
     if (this.#attempts.length > 0) this.#beginSpan()
     this.#attempts.push(attempt)
+    this.#exchange.onTry?.(attempt)
     attempt.mark = this.#upstreams.begin(upstream, attempt.startedAt)
     if (this.#timeouts.perTryMs > 0) {
       this.#tryTimer = setTimeout(this.#onTryTimeout, this.#timeouts.perTryMs)

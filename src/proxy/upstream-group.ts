@@ -20,6 +20,8 @@ export interface Group {
   isPanic: boolean
   /** Monotonic ms. */
   nextSweepAt: number
+  /** `Instance.key` of all of a version, by list of its candidates. */
+  members: WeakMap<readonly LiveUpstream[], ReadonlySet<string>>
   /** The live sides of versions, looked up once for each; forgotten when instances change. */
   sides: WeakMap<Side, LiveSide>
 }
@@ -51,6 +53,7 @@ export function createGroup(service: Service): Group {
     rotations: new WeakMap(),
     isPanic: false,
     nextSweepAt: 0,
+    members: new WeakMap(),
     sides: new WeakMap(),
   }
 }
@@ -62,8 +65,24 @@ export function liveSide(group: Group, side: Side): LiveSide {
     const isIn = ({ key }: LiveUpstream) => side.keys.has(key)
     live = { eligible: group.eligible.filter(isIn), reserve: group.reserve.filter(isIn) }
     group.sides.set(side, live)
+    group.members.set(live.eligible, side.keys)
   }
   return live
+}
+
+/** Instances of this zone behind a list of candidates, whatever their state. Undefined = a list of reserves. */
+export function countInZone(
+  group: Group,
+  candidates: readonly LiveUpstream[],
+  zone: string | undefined,
+): number | undefined {
+  const members = group.members.get(candidates)
+  if (members === undefined && candidates !== group.eligible) return undefined
+  let count = 0
+  for (const [key, upstream] of group.live) {
+    if (upstream.zone === zone && (members === undefined || members.has(key))) count++
+  }
+  return count
 }
 
 /** The live sides of these instances. */

@@ -9,7 +9,7 @@ import { Health, type HealthDeps } from './health.ts'
 import { Leaving, type LeavingEvent } from './leaving.ts'
 import { LiveUpstream, type Stream } from './live-upstream.ts'
 import { pickSide } from './side-pick.ts'
-import { createGroup, type Group, lookUp } from './upstream-group.ts'
+import { countInZone, createGroup, type Group, lookUp } from './upstream-group.ts'
 import type { ServiceStats, UpstreamStats } from './upstream-stats.ts'
 
 /** Retries at a time that a service always may have, however little traffic there is. */
@@ -176,7 +176,10 @@ export class Upstreams {
       const isWhole = candidates === group.eligible || candidates === group.reserve
       // Of a version: ejections are ignored for the whole service or not at all, as its events say.
       const share = isWhole ? panic : Number(group.isPanic)
-      rotation = rotate(candidates, { panic: share, zone, ownZone: this.#deps.zone })
+      const ownZone = this.#deps.zone
+      const zoneTotal = ownZone === undefined ? undefined : countInZone(group, candidates, ownZone)
+      const rules = { panic: share, zone, ownZone, ...(zoneTotal === undefined ? {} : { zoneTotal }) }
+      rotation = rotate(candidates, rules)
       group.rotations.set(candidates, rotation)
     }
     return rotation
@@ -255,11 +258,12 @@ export class Upstreams {
     return this.#groups.get(service)?.live.get(instanceKey)
   }
 
-  /** One line per instance of the table, then those that are leaving. */
-  stats(): readonly UpstreamStats[] {
+  /** One line per instance of the table (or of the service `only`), then those that are leaving. */
+  stats(only?: string): readonly UpstreamStats[] {
     const { clock, zone } = this.#deps
     const all: UpstreamStats[] = []
-    for (const group of this.#groups.values()) {
+    const one = only === undefined ? undefined : this.#groups.get(only)
+    for (const group of only === undefined ? this.#groups.values() : one === undefined ? [] : [one]) {
       for (const upstream of group.live.values()) all.push(upstream.stats(clock, zone))
     }
     for (const upstream of this.#leaving.retired()) all.push(upstream.stats(clock, zone))

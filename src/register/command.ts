@@ -3,19 +3,22 @@ import { parseArgs } from 'node:util'
 import { errorText, GatewayError } from '../core/errors.ts'
 import { probeOf } from './probe.ts'
 import type { RegisterOptions } from './register.ts'
-import { agentOptions, durationMs, givenPort, serviceName } from './settings.ts'
+import { durationMs, givenPort, type RegistrarOptions, registryTarget, serviceName } from './settings.ts'
 import { type SuperviseOptions, supervise } from './supervise.ts'
 
 const HELP = `Usage: sluice-register --service NAME --port PORT [options] -- COMMAND [ARGUMENT ...]
 
-Runs COMMAND, registers it as an instance of a service with the local Consul agent as soon as its port is open,
-keeps it alive there, and on SIGTERM drains it: marks it as draining, lets it serve on while gateways hear of it,
+Runs COMMAND, registers it as an instance of a service with the local Consul agent, or with etcd, as soon as its port
+is open, keeps it alive there, and on SIGTERM drains it: marks it as draining, lets it serve on while gateways hear of it,
 ends it gently, deregisters it, exits with 0. May be the first process of a container.
 
   --service NAME      name of the service             SLUICE_REGISTER_SERVICE
   --port PORT         where COMMAND listens           SLUICE_REGISTER_PORT, PORT0
   --address ADDRESS   where clients reach it          SLUICE_REGISTER_ADDRESS, HOST_IP, HOST (Marathon)
   --agent URL         the local Consul agent          CONSUL_HTTP_ADDR, else http://$HOST_IP:8500
+  --registry TYPE     consul (default) or etcd        SLUICE_REGISTER_REGISTRY
+  --endpoint URL      member of etcd; repeatable      ETCDCTL_ENDPOINTS, else http://127.0.0.1:2379
+  --prefix PREFIX     of the keys in etcd             SLUICE_REGISTER_PREFIX, else /sluice
   --id ID             default: unique for each start
   --release VERSION   version of the service          SLUICE_REGISTER_VERSION
   --zone ZONE                                         SLUICE_REGISTER_ZONE
@@ -34,7 +37,8 @@ ends it gently, deregisters it, exits with 0. May be the first process of a cont
   --stop-signal NAME  ends COMMAND; default SIGTERM
   --stop-group        send it to all processes that COMMAND started, not to it alone
 
-The token comes from CONSUL_HTTP_TOKEN or CONSUL_HTTP_TOKEN_FILE (read again for each call).
+The token comes from CONSUL_HTTP_TOKEN or CONSUL_HTTP_TOKEN_FILE (read again for each call); for etcd user and password
+from ETCDCTL_USER and ETCDCTL_PASSWORD or SLUICE_REGISTER_PASSWORD_FILE, PEM files from ETCDCTL_CACERT, _CERT and _KEY.
 SLUICE_REGISTER_ENABLED=false runs COMMAND without registering it.
 
 Exit: 0 drained, 137 COMMAND had to be killed, 2 misuse, else COMMAND's own exit code.`
@@ -46,6 +50,9 @@ const OPTIONS = {
   port: text,
   address: text,
   agent: text,
+  registry: text,
+  endpoint: many,
+  prefix: text,
   id: text,
   release: text,
   zone: text,
@@ -102,6 +109,7 @@ export function parseCommand(argv: readonly string[], env: NodeJS.ProcessEnv): S
     port,
     address: values.address,
     agent: values.agent,
+    registry: registryOf(values, env),
     id: values.id,
     version: values.release,
     zone: values.zone,
@@ -118,7 +126,7 @@ export function parseCommand(argv: readonly string[], env: NodeJS.ProcessEnv): S
   }
   // Mistakes show before the command runs.
   serviceName(registration, env)
-  agentOptions(registration, env)
+  registryTarget(registration, env)
   return {
     command,
     args,
@@ -129,6 +137,18 @@ export function parseCommand(argv: readonly string[], env: NodeJS.ProcessEnv): S
     registration,
     log,
   }
+}
+
+function registryOf(
+  { registry, endpoint, prefix }: { registry?: string; endpoint?: string[]; prefix?: string },
+  env: NodeJS.ProcessEnv,
+): RegistrarOptions['registry'] {
+  const type = registry ?? env['SLUICE_REGISTER_REGISTRY'] ?? 'consul'
+  if (type === 'etcd') return { type, endpoints: endpoint, prefix }
+  if (endpoint !== undefined || prefix !== undefined)
+    misuse('--endpoint and --prefix are for --registry etcd')
+  if (type === 'consul' || type === '') return 'consul'
+  return misuse(`--registry: "${type}" is none of consul, etcd`)
 }
 
 function parseOptions(args: readonly string[]) {

@@ -9,3 +9,4 @@ export {
   register,
 } from './register.ts'
 export type { ServedBy } from './server-drain.ts'
+export type { EtcdRegistryOptions } from './settings.ts'

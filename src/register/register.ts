@@ -8,14 +8,15 @@ import { Lease, type LeaseEvent, type LeaseState } from './lease.ts'
 import { type BoundAddress, findAddress } from './place.ts'
 import { type ServedBy, ServerDrain } from './server-drain.ts'
 import {
-  agentOptions,
   durationMs,
   givenAddress,
   givenPort,
   type RegistrarOptions,
+  registryTarget,
   resolveSettings,
   type Settings,
   serviceName,
+  targetUrl,
 } from './settings.ts'
 
 /** Where lines go; pino, console and Fastify's `app.log` fit. */
@@ -68,8 +69,8 @@ const DEFAULT_LOG: RegisterLog = {
 }
 
 /**
- * Registers this process as an instance of a service with the local Consul agent (or a gateway's embedded registry)
- * and drains it on SIGTERM. Returns at once; an agent that cannot be reached neither blocks nor ends the process.
+ * Registers this process as an instance of a service with the local Consul agent (or a gateway's embedded registry, or
+ * etcd) and drains it on SIGTERM. Returns at once; a registry that cannot be reached neither blocks nor ends the process.
  * Throws GW_REGISTER_OPTIONS for options that can never work.
  *
  * ```ts
@@ -169,8 +170,8 @@ export class Registration extends EventEmitter<RegistrationEvents> {
       if (port === undefined) {
         throw new GatewayError('GW_REGISTER_OPTIONS', 'port: the server listens on none; give a port')
       }
-      const agent = agentOptions(this.#options, env)
-      const address = await findAddress(givenAddress(this.#options, env), place, agent.url)
+      const url = targetUrl(registryTarget(this.#options, env))
+      const address = await findAddress(givenAddress(this.#options, env), place, url)
       if (this.#draining !== undefined) return
       this.#settings = resolveSettings(this.#options, env, { address, port })
       this.#lease = new Lease(this.#settings, {

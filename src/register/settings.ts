@@ -2,6 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { parseDuration } from '../core/duration.ts'
 import { GatewayError } from '../core/errors.ts'
+import { type EtcdEnvironment, etcdEnvironment } from '../core/etcd-environment.ts'
+import type { EtcdConnection } from '../etcd/client.ts'
+import { OWN_PREFIX, trimPrefix } from '../etcd/own-keys.ts'
 import { type AgentOptions, agentUrl } from './agent.ts'
 
 /** What is said of an instance. All of it may come from the environment; what is written here wins. */
@@ -35,9 +38,30 @@ export interface InstanceOptions {
   readonly routeTagPrefix?: string | undefined
 }
 
+/** Registration with etcd. What is left out comes from the variables of etcd's own client. */
+export interface EtcdRegistryOptions {
+  readonly type: 'etcd'
+  /** Client URLs of members. `ETCDCTL_ENDPOINTS`, else `http://127.0.0.1:2379`. */
+  readonly endpoints?: readonly string[] | undefined
+  /** As in the gateway's configuration. Default `/sluice`. `SLUICE_REGISTER_PREFIX`. */
+  readonly prefix?: string | undefined
+  /** `ETCDCTL_USER`. */
+  readonly username?: string | undefined
+  /** `ETCDCTL_PASSWORD`. */
+  readonly password?: string | undefined
+  /** Wins over the password; read again at each login. `SLUICE_REGISTER_PASSWORD_FILE`. */
+  readonly passwordFile?: string | undefined
+  /** PEM files. `ETCDCTL_CACERT`, `ETCDCTL_CERT`, `ETCDCTL_KEY`. */
+  readonly ca?: string | undefined
+  readonly cert?: string | undefined
+  readonly key?: string | undefined
+}
+
 /** How it is registered. */
 export interface RegistrarOptions extends InstanceOptions {
-  /** The local agent. `CONSUL_HTTP_ADDR`, else `http://$HOST_IP:8500`, else `http://127.0.0.1:8500`. */
+  /** Default: Consul, or a gateway's embedded registry. `SLUICE_REGISTER_REGISTRY`: `consul` or `etcd`. */
+  readonly registry?: 'consul' | 'etcd' | { readonly type: 'consul' } | EtcdRegistryOptions | undefined
+  /** The local agent of Consul. `CONSUL_HTTP_ADDR`, else `http://$HOST_IP:8500`, else `http://127.0.0.1:8500`. */
   readonly agent?: string | undefined
   /** `CONSUL_HTTP_TOKEN`. */
   readonly token?: string | undefined
@@ -45,12 +69,20 @@ export interface RegistrarOptions extends InstanceOptions {
   readonly tokenFile?: string | undefined
   /** Without a beat for so long the instance is critical. `15s` or ms; default 15s, at least 1s. `SLUICE_REGISTER_TTL`. */
   readonly ttl?: string | number | undefined
-  /** The agent forgets an instance that was critical for so long. Default 5m; Consul's minimum is 1m. */
+  /** Consul forgets an instance that was critical for so long. Default 5m; its minimum is 1m. etcd: when the TTL is over. */
   readonly deregisterAfter?: string | number | undefined
 }
 
+/** Which etcd, and where in it. */
+export interface EtcdTarget extends EtcdConnection {
+  /** Of the own layout, without a slash at its end. */
+  readonly prefix: string
+}
+
 /** Which registry, and how it is reached. */
-export type RegistryTarget = { readonly type: 'consul' } & AgentOptions
+export type RegistryTarget =
+  | ({ readonly type: 'consul' } & AgentOptions)
+  | ({ readonly type: 'etcd' } & EtcdTarget)
 
 /** Checked and complete. Times in ms. */
 export interface Settings {
@@ -110,6 +142,41 @@ export function agentOptions(options: RegistrarOptions, env: Env): AgentOptions 
   }
 }
 
+/** Which registry: options before environment. Throws GW_REGISTER_OPTIONS. */
+export function registryTarget(options: RegistrarOptions, env: Env): RegistryTarget {
+  const given = options.registry ?? first(env['SLUICE_REGISTER_REGISTRY']) ?? 'consul'
+  const type = typeof given === 'string' ? given : given.type
+  if (type === 'consul') return { type, ...agentOptions(options, env) }
+  if (type !== 'etcd') refuse('registry', `"${type}" is none: write consul or etcd`)
+  const own: EtcdRegistryOptions =
+    typeof given === 'object' && given.type === 'etcd' ? given : { type: 'etcd' }
+  return etcdTarget(own, etcdEnvironment(env), env)
+}
+
+function etcdTarget(own: EtcdRegistryOptions, found: EtcdEnvironment, env: Env): RegistryTarget {
+  const endpoints = own.endpoints ?? found.endpoints
+  for (const endpoint of endpoints) {
+    if (/^https?:\/\/[^/]/.test(endpoint) && URL.canParse(endpoint)) continue
+    refuse('registry.endpoints', `"${endpoint}" is no member of etcd: write http://10.0.0.5:2379`)
+  }
+  if (endpoints.length === 0) refuse('registry.endpoints', 'is empty: give one member at least')
+  const isOwnUser = own.username !== undefined
+  return {
+    type: 'etcd',
+    endpoints,
+    prefix: trimPrefix(first(own.prefix, env['SLUICE_REGISTER_PREFIX']) ?? OWN_PREFIX),
+    username: own.username ?? found.username,
+    password: isOwnUser ? own.password : (own.password ?? found.password),
+    passwordFile: own.passwordFile ?? first(env['SLUICE_REGISTER_PASSWORD_FILE']),
+    tls: { ca: own.ca ?? found.ca, cert: own.cert ?? found.cert, key: own.key ?? found.key },
+  }
+}
+
+/** The URL of what is registered with: decides which of our addresses others reach. */
+export function targetUrl(target: RegistryTarget): string {
+  return target.type === 'consul' ? target.url : (target.endpoints[0] ?? '')
+}
+
 /** The address as given by whoever runs the process; undefined = find it. */
 export function givenAddress(options: InstanceOptions, env: Env): string | undefined {
   return first(
@@ -155,11 +222,13 @@ export function resolveSettings(
     refuse('deregisterAfter', `${deregisterAfterMs} ms is too short: Consul takes no less than 1m`)
   }
   const host = hostname().slice(0, 63)
+  const registry = registryTarget(options, env)
   return {
-    registry: { type: 'consul', ...agentOptions(options, env) },
+    registry,
     service,
     id: options.id ?? `${service}-${host}-${place.port}-${randomBytes(4).toString('hex')}`,
-    address: place.address,
+    // Consul has the address of its node; etcd knows nothing, and it is on this machine alone.
+    address: place.address === '' && registry.type === 'etcd' ? '127.0.0.1' : place.address,
     port: checkedPort('port', place.port),
     weights: weightsOf(options, env),
     tags: tagsOf(options, env),

@@ -6,7 +6,8 @@ import { LineCounter, parseDocument } from 'yaml'
 import { z } from 'zod'
 import { type Clock, sleep } from '../core/duration.ts'
 import { errorText, GatewayError } from '../core/errors.ts'
-import type { Instance, ProviderStatus, Scheme, ServiceInstances } from '../core/types.ts'
+import type { Instance, ProviderStatus, ServiceInstances } from '../core/types.ts'
+import { instanceRecord, recordToInstance } from './instance-record.ts'
 import { keepSame } from './keep-same.ts'
 import type { RegistryProvider, RegistrySink } from './provider.ts'
 
@@ -15,23 +16,10 @@ const POLL_MS = 2000
 /** A change is read once it was quiet for this long. ms. */
 const SETTLE_MS = 50
 
-const URL_PATTERN = /^(https?|h2c):\/\/(\[[0-9a-fA-F:.]+\]|[\w.-]+):(\d{1,5})$/
-
-const instance = z.strictObject({
-  url: z.string().regex(URL_PATTERN, { error: 'write scheme://address:port, e.g. http://10.0.0.7:8080' }),
-  id: z.string().min(1).optional(),
-  version: z.string().optional(),
-  zone: z.string().optional(),
-  weight: z.number().positive().default(1),
-  state: z.enum(['passing', 'warning', 'critical', 'maintenance', 'draining']).optional(),
-  tags: z.array(z.string()).default([]),
-  meta: z.record(z.string(), z.string()).default({}),
-})
-
 const ownFormat = z.strictObject({
   services: z.record(
     z.string(),
-    z.array(z.preprocess((one) => (typeof one === 'string' ? { url: one } : one), instance)),
+    z.array(z.preprocess((one) => (typeof one === 'string' ? { url: one } : one), instanceRecord)),
   ),
 })
 
@@ -43,29 +31,11 @@ const fileSd = z.array(
   }),
 )
 
-type FileInstance = z.output<typeof instance>
-
-function toInstance(registry: string, service: string, given: unknown): Instance {
-  const result = instance.safeParse(given)
+function toFileInstance(registry: string, service: string, given: unknown): Instance {
+  const result = instanceRecord.safeParse(given)
   if (!result.success)
     throw new GatewayError('GW_REGISTRY_FILE', result.error.issues[0]?.message ?? 'not valid')
-  const { url, id, version, zone, weight, state, tags, meta }: FileInstance = result.data
-  const [, scheme, host = '', port] = URL_PATTERN.exec(url) ?? []
-  const place = id ?? `${host}:${port}`
-  return {
-    key: `${registry}/file/${service}/${place}`,
-    id: place,
-    service,
-    address: host.replace(/^\[|\]$/g, ''),
-    port: Number(port),
-    scheme: scheme as Scheme,
-    state: state ?? 'unknown',
-    weight,
-    tags,
-    meta,
-    ...(version === undefined ? {} : { version }),
-    ...(zone === undefined ? {} : { zone }),
-  }
+  return recordToInstance(`${registry}/file/${service}`, service, result.data)
 }
 
 function fromFileSd(groups: z.output<typeof fileSd>): Map<string, unknown[]> {
@@ -123,7 +93,7 @@ export function parseRegistryFile(registry: string, file: string, text: string):
     try {
       services.set(
         name,
-        list.map((one) => toInstance(registry, name, one)),
+        list.map((one) => toFileInstance(registry, name, one)),
       )
     } catch (cause) {
       throw new GatewayError('GW_REGISTRY_FILE', `${file}: services.${name}`, { cause })

@@ -1,6 +1,7 @@
 import { Agent, request } from 'undici'
 import { sleep } from '../core/duration.ts'
 import { errorText, GatewayError } from '../core/errors.ts'
+import { takeServerEvents } from '../core/server-events.ts'
 import type { ServiceView } from '../core/views.ts'
 
 const TIMEOUT_MS = 5000
@@ -14,24 +15,14 @@ export interface AdminEvent {
 
 /** Takes server-sent events out of a text that grows. Returns the rest that is not complete yet. */
 export function takeEvents(text: string, onEvent: (event: AdminEvent) => void): string {
-  let rest = text
-  for (let end = rest.indexOf('\n\n'); end !== -1; end = rest.indexOf('\n\n')) {
-    const lines = rest.slice(0, end).split('\n')
-    rest = rest.slice(end + 2)
-    const field = (name: string) =>
-      lines
-        .filter((line) => line.startsWith(`${name}:`))
-        .map((line) => line.slice(name.length + 1).trim())
-        .join('\n')
-    const data = field('data')
-    if (data === '') continue
+  return takeServerEvents(text, ({ type, data }) => {
+    if (data === '') return
     try {
-      onEvent({ type: field('event'), data: JSON.parse(data) as Record<string, unknown> })
+      onEvent({ type, data: JSON.parse(data) as Record<string, unknown> })
     } catch {
       // Not JSON: an event of a gateway that we do not know.
     }
-  }
-  return rest
+  })
 }
 
 /** The admin side of one gateway. */

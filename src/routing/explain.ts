@@ -1,6 +1,6 @@
 import type { RetryPolicy, Timeouts } from '../core/route.ts'
 import type { Instance } from '../core/types.ts'
-import { decideSide, type SideInput } from './canary.ts'
+import { decideSide, type SideDecision, type SideInput } from './canary.ts'
 import { decide } from './decide.ts'
 import type { Side } from './release.ts'
 import type { Decision, DecisionTrace, RequestShape, Routed, Service, Table } from './table.ts'
@@ -91,6 +91,8 @@ export interface ExplainContext {
   readonly claims?: Readonly<Record<string, unknown>>
   /** As if it came from a trusted proxy. */
   readonly isTrustedPeer?: boolean
+  /** What lanes and canary rules did decide, and why: for a request that was real. */
+  readonly decided?: { readonly decided: SideDecision | undefined; readonly steps: readonly string[] }
 }
 
 function judge(
@@ -162,7 +164,7 @@ function explainRouted(
 ): Partial<Explanation> {
   const { route, service } = decision
   const { live = () => undefined } = context
-  const { decided, steps } = explainSide(decision, request, table, context)
+  const { decided, steps } = context.decided ?? explainSide(decision, request, table, context)
   const side = decided?.side
   return {
     route: route.spec.name,

@@ -16,6 +16,8 @@ export interface RotationRules {
   readonly zone: ZoneMode
   /** The gateway's own; undefined = zones do not count. */
   readonly ownZone: string | undefined
+  /** Instances of the own zone, also those that the registry keeps out of rotation. Absent = the candidates of it. */
+  readonly zoneTotal?: number
 }
 
 /** Candidates, sorted out. */
@@ -50,7 +52,7 @@ export function rotate<T extends Rotatable>(candidates: readonly T[], rules: Rot
   const open = isPanic || !hasLive ? all : healthy
   if (mode !== 'prefer') return { near: open, far: [], nearShare: 1, all, hasLive, isPanic }
   const near = open.filter(({ zone }) => zone === ownZone)
-  const known = all.reduce((count, { zone }) => (zone === ownZone ? count + 1 : count), 0)
+  const known = Math.max(rules.zoneTotal ?? 0, all.filter(({ zone }) => zone === ownZone).length)
   const far = open.filter(({ zone }) => zone !== ownZone)
   const nearShare = far.length === 0 ? 1 : Math.min(1, (OVERPROVISIONING * near.length) / Math.max(1, known))
   return { near, far, nearShare, all, hasLive, isPanic }

@@ -15,6 +15,7 @@ beforeAll(async () => {
     routes: {
       'shop.yaml': `routes:
   - name: shop
+    class: authenticated
     match: { hosts: [shop.example.com], pathPrefix: /cart }
     filters: [{ type: security-headers }]
     upstreams: ["http://127.0.0.1:${upstream.port}"]
@@ -57,7 +58,7 @@ test('lists routes, services, topology and tables', async () => {
   expect(tables).toMatchObject({ current: 1, versions: [{ version: 1, cause: 'start', isCurrent: true }] })
   expect(await gateway.admin('/api/tables/1')).toMatchObject({ version: 1 })
   expect(await gateway.admin('/api/tables/99')).toMatchObject({ code: 'GW_ADMIN_NOT_FOUND' })
-  expect(await gateway.admin('/api/routes/shop')).toMatchObject({ name: 'shop' })
+  expect(await gateway.admin('/api/routes/shop')).toMatchObject({ name: 'shop', class: 'authenticated' })
 })
 
 test('explains a request by the table in force', async () => {
@@ -119,6 +120,26 @@ test('rolls back to an earlier table until the files change again, and tells it 
   expect((await post('/api/tables/999/rollback', {})).status).toBe(404)
   abort.abort()
   await reading
+})
+
+test('events go on after an id, begin anew after one of another process, and end when nobody wants to follow', async () => {
+  const read = async (lastId?: string) => {
+    const headers = lastId === undefined ? {} : { 'last-event-id': lastId }
+    const text = await (await fetch(`${gateway.adminUrl}/api/events?follow=false`, { headers })).text()
+    return [...text.matchAll(/^id: (.+)\nevent: /gm)].map(([, id = '']) => id)
+  }
+  const all = await read()
+  // The place in the row is told before the first event.
+  const last = await fetch(`${gateway.adminUrl}/api/events?follow=false`, {
+    headers: { 'last-event-id': all.at(-1) ?? '' },
+  })
+  expect(await last.text()).toBe(`retry: 2000\nid: ${all.at(-1)}\n\n`)
+  expect(all.length).toBeGreaterThan(1)
+  const [epoch] = (all[0] ?? '').split('-')
+  expect(all).toEqual(all.map((_, i) => `${epoch}-${i + 1}`))
+  expect(await read(all.at(-2))).toEqual(all.slice(-1))
+  expect(await read('1')).toEqual(all.slice(1))
+  for (const other of ['0', `older-${all.length}`, 'nonsense']) expect(await read(other)).toEqual(all)
 })
 
 test('a rejected change shows in readiness, metrics and tables until the file is mended', async () => {

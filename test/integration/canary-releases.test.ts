@@ -33,6 +33,7 @@ const RAMP: Ramp = {
     minRequests: 50,
     failures: 1,
     onFail: 'rollback',
+    contract: 'hold',
   },
 }
 
@@ -88,7 +89,7 @@ async function aGateway(
   const abort = new AbortController()
   const log = { warn: () => {}, info: () => {} }
   const kv = new ConsulKv(connection, prefix, { clock: systemClock, random: Math.random, log })
-  const store = own.store ?? new KvReleaseStore(kv, { log, name })
+  const store = own.store ?? new KvReleaseStore(kv, { log, name, isFollower: false })
   const tally = new Tally(`${name}-${rounds++}`, now - 1)
   const decisions: ReleaseState[] = []
   const deps: ControllerDeps = {
@@ -96,6 +97,7 @@ async function aGateway(
     store,
     tally,
     values: () => ({}),
+    breaches: () => [],
     onChanges: () => {},
     onDecision: (state) => void decisions.push(state),
     clock: { now: () => now, monotonic: () => performance.now() },
@@ -131,6 +133,17 @@ async function aGateway(
 
 const prefix = () => `sluice-test-${rounds++}/`
 const deciding = (gateways: readonly Gateway[]) => gateways.filter(({ controller }) => controller.isDeciding)
+
+/**
+ * Requests until the release is at 100 %. Consul may refuse a new leader its own lock for a second (its lock delay), and
+ * what happens until it decides again is not counted.
+ */
+async function goesOn(gateways: readonly Gateway[]) {
+  await waitFor(() => {
+    for (const each of gateways) each.serve(20, 100)
+    return gateways.every((each) => each.percent() === 10_000)
+  })
+}
 
 async function threeAtOnePercent() {
   const under = prefix()
@@ -169,8 +182,7 @@ test('the deciding one leaves: another takes over and goes on where it was', asy
   await waitFor(() => deciding(rest).length === 1)
   expect(rest.map((each) => each.percent())).toEqual([100, 100])
   now += 60_000
-  for (const each of rest) each.serve(100, 500)
-  await waitFor(() => rest.every((each) => each.percent() === 10_000))
+  await goesOn(rest)
 })
 
 test('the deciding one is cut off: it stops at once, another takes over once its session is given up', {
@@ -183,8 +195,7 @@ test('the deciding one is cut off: it stops at once, another takes over once its
   await waitFor(() => deciding(gateways).length === 0)
   await waitFor(() => deciding(rest).length === 1, { timeoutMs: 40_000 })
   now += 60_000
-  for (const each of rest) each.serve(100, 500)
-  await waitFor(() => rest.every((each) => each.percent() === 10_000))
+  await goesOn(rest)
   expect(rest[0]?.controller.states.get('v2')?.history).toHaveLength(2)
 })
 

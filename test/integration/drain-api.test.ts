@@ -3,7 +3,7 @@ import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, test } from 'vitest'
 import { runProgram } from '../../src/cli/program.ts'
-import type { DrainView, InstanceView } from '../../src/core/views.ts'
+import type { DrainView, InstanceView, TopologyView } from '../../src/core/views.ts'
 import { useCleanups } from '../support/cleanup.ts'
 import { startConsul, startConsulCluster } from '../support/consul.ts'
 import { type GatewayOptions, type GatewayProcess, startGateway } from '../support/gateway.ts'
@@ -248,4 +248,23 @@ test('health of one instance, by path and by query, as JSON and as one word', as
   expect(await ask('shop', 'text/plain')).toEqual([200, 'healthy\n'])
   expect(await ask('shop?instance=nobody', 'text/plain')).toEqual([200, 'unknown\n'])
   expect((await ask('shop?instance=nobody&strict=1', 'text/plain'))[0]).toBe(503)
+  expect((await ask('shop?instance=nobody&strict=true', 'text/plain'))[0]).toBe(503)
+  expect((await ask('shop?instance=nobody&strict=0', 'text/plain'))[0]).toBe(200)
+  expect((await ask('shop/a', 'application/json;q=0.5, text/plain'))[1]).toBe('unhealthy\n')
+  for (const accept of ['*/*', 'application/json, text/plain;q=0.9']) {
+    expect(JSON.parse((await ask('shop/a', accept))[1])).toMatchObject({ verdict: 'unhealthy' })
+  }
+  const probe = await fetch(`${gateway.adminUrl}/api/health/shop/a`, { method: 'HEAD' })
+  expect([probe.status, probe.headers.get('cache-control')]).toEqual([503, 'no-store'])
+
+  // Nothing is routed to it, and still it is asked for.
+  await agent(gateway, 'register', { ID: 'job-1', Name: 'job', Port: await freePort() })
+  await waitFor(async () => (await ask('job/job-1', 'text/plain'))[1] === 'healthy\n')
+  expect(await ask('job', 'text/plain')).toEqual([200, 'healthy\n'])
+  const { services } = await gateway.admin<TopologyView>('/api/topology')
+  expect(services.find(({ name }) => name === 'job')).toMatchObject({
+    isInTable: false,
+    routes: [],
+    instances: [{ id: 'job-1', use: 'rotation' }],
+  })
 })

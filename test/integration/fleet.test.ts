@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { FleetView } from '../../src/core/fleet-view.ts'
+import type { TrafficView } from '../../src/core/traffic-view.ts'
 import type { CanaryView, ServiceView } from '../../src/core/views.ts'
 import { useCleanups } from '../support/cleanup.ts'
 import { startConsul, type TestConsul } from '../support/consul.ts'
@@ -84,6 +85,10 @@ test('a monitor shows what each gateway sees, and services that no gateway route
     const { instances } = await fleetOf(monitor)
     const views = Object.values(instances).flat()
     return views.some(({ use, reason }) => use === 'ejected' && reason?.includes('503'))
+  })
+  await waitFor(async () => {
+    const { services } = await monitor.admin<TrafficView>('/api/traffic')
+    return (services['fleet-shop']?.rps ?? 0) > 0
   })
   const { gateways, instances } = await fleetOf(monitor)
   const ejected = Object.values(instances)

@@ -25,6 +25,7 @@ async function instance() {
 interface Listed {
   readonly port: number
   readonly zone?: string
+  readonly state?: 'critical' | 'draining'
 }
 
 /** A gateway with a registry file that lists these; `list` writes it again. */
@@ -32,9 +33,10 @@ async function gatewayOf(instances: readonly Listed[], service: string, top = ''
   const text = (all: readonly Listed[]) =>
     JSON.stringify({
       services: {
-        shop: all.map(({ port, zone }) => ({
+        shop: all.map(({ port, zone, state }) => ({
           url: `http://127.0.0.1:${port}`,
           ...(zone === undefined ? {} : { zone }),
+          ...(state === undefined ? {} : { state }),
         })),
       },
     })
@@ -176,4 +178,70 @@ test('zones: the own one first; the other one when it fails; no request is lost'
   )
   for (let i = 0; i < 10; i++) expect((await fetch(gateway.publicUrl)).status).toBe(200)
   expect(far.state.asked).toBe(10)
+})
+
+/** Four instances in the gateway's zone, two elsewhere. */
+async function twoZones(service: string) {
+  const near = await Promise.all([0, 1, 2, 3].map(instance))
+  const far = await Promise.all([0, 1].map(instance))
+  const listed = (states: readonly Listed['state'][] = []): Listed[] => [
+    ...near.map(({ port }, i) => ({
+      port,
+      zone: 'a',
+      ...(states[i] === undefined ? {} : { state: states[i] }),
+    })),
+    ...far.map(({ port }) => ({ port, zone: 'b' })),
+  ]
+  const { gateway, list } = await gatewayOf(listed(), `zone: prefer, ${service}`, 'zone: a')
+  const asked = (all: typeof near) => all.reduce((sum, { state }) => sum + state.asked, 0)
+  return {
+    gateway,
+    near,
+    /** The zone's instances get these states. */
+    async put(states: readonly Listed['state'][]) {
+      list(listed(states))
+      const out = states.filter((state) => state !== undefined).length
+      await waitFor(
+        async () => (await shop(gateway)).instances.filter(({ use }) => use !== 'rotation').length === out,
+      )
+    },
+    /** Of so many requests, how many left the zone. */
+    async leaving(count: number) {
+      const before = asked(far)
+      await ask(gateway, count)
+      return asked(far) - before
+    },
+  }
+}
+
+test('zones: when the registry has too few of the own one, a part goes elsewhere, all of it when nobody is left, and comes back', async () => {
+  const { put, leaving } = await twoZones('panic: 0')
+  expect(await leaving(40)).toBe(0)
+  // One of four out: 1.4 × 3/4 is still all of it.
+  await put(['critical'])
+  expect(await leaving(40)).toBe(0)
+  // 1.4 × 2/4 stays; of 200 requests about 60 leave.
+  await put(['critical', 'draining'])
+  const some = await leaving(200)
+  expect(some).toBeGreaterThan(25)
+  expect(some).toBeLessThan(100)
+  await put(['critical', 'critical', 'critical', 'critical'])
+  expect(await leaving(20)).toBe(20)
+  await put([])
+  expect(await leaving(40)).toBe(0)
+})
+
+test('zones: what ejections take from the own one goes elsewhere until they are over', async () => {
+  const { gateway, near, leaving } = await twoZones('outlier: { baseTime: 2s, jitter: 0, gatewayErrors: 3 }')
+  const out = async () => (await shop(gateway)).instances.filter(({ use }) => use === 'ejected').length
+  await ask(gateway, 40)
+  for (const { state } of near.slice(0, 2)) state.status = 503
+  await waitFor(async () => {
+    await ask(gateway, 4)
+    return (await out()) === 2
+  })
+  expect(await leaving(100)).toBeGreaterThan(0)
+  for (const { state } of near) state.status = 200
+  await waitFor(async () => (await out()) === 0)
+  expect(await leaving(40)).toBe(0)
 })

@@ -217,6 +217,76 @@ describe('the primary does not notice', () => {
     expect(gateway.records.map(({ outcome }) => outcome)).toEqual(['ok'])
   })
 
+  test('a dead mirror is left alone, counted, and tried again by one copy; when it answers copies go on', async () => {
+    const primary = await service(() => 'primary')
+    let isDead = true
+    let tried = 0
+    const mirror = await opened(
+      httpServer((_request, response) => {
+        tried++
+        if (isDead) response.destroy()
+        else response.end('mirror')
+      }),
+    )
+    const gateway = await proxy(yamlOf(primary.port, mirror.port, 'timeout: 2s'))
+    const ask = async (count: number) => {
+      for (let i = 0; i < count; i++) {
+        expect(await (await fetch(gateway.url)).text()).toBe('primary')
+        await isIdle(gateway)
+      }
+    }
+    await ask(5)
+    expect(tried).toBe(5)
+    const before = mirrorOf(gateway)?.pausedMs ?? 0
+    expect(before).toBeGreaterThan(0)
+    expect(before).toBeLessThanOrEqual(1000)
+    expect(gateway.warnings.filter((text) => text.startsWith('a mirror does not answer'))).toHaveLength(1)
+    await waitFor(async () => {
+      await ask(1)
+      return tried > 5
+    })
+    // Its only try of this time, among everything that was asked.
+    expect(tried).toBe(6)
+    const { results, pausedMs } = mirrorOf(gateway) ?? {}
+    expect(results).toMatchObject({ error: 6 })
+    expect(results?.paused).toBeGreaterThan(0)
+    expect(gateway.counted).toContain('mirror shop paused')
+    expect(pausedMs).toBeGreaterThan(0)
+    isDead = false
+    await waitFor(async () => {
+      await ask(1)
+      return gateway.counted.includes('mirror shop ok')
+    })
+    expect(mirrorOf(gateway)).not.toHaveProperty('pausedMs')
+    await ask(5)
+    expect(mirrorOf(gateway)?.results.ok).toBe(6)
+  })
+
+  test('a new target, and a report that begins anew, are tried at once', async () => {
+    const [primary, mirror] = [await service(() => 'primary'), await service()]
+    const gone = await opened(rawServer(() => {}))
+    await gone.close()
+    const gateway = await proxy(yamlOf(primary.port, gone.port, ''))
+    const fail = async () => {
+      for (let i = 0; i < 5; i++) {
+        await fetch(gateway.url)
+        await isIdle(gateway)
+      }
+      expect(mirrorOf(gateway)?.pausedMs).toBeGreaterThan(0)
+    }
+    await fail()
+    gateway.mirrors.reset('shop')
+    expect(mirrorOf(gateway)).not.toHaveProperty('pausedMs')
+    await fail()
+    await gateway.swap(
+      yamlOf(primary.port, gone.port, '')
+        .replace('service: next,', 'service: other,')
+        .replace('services:', `services:\n  other: { upstreams: ["http://127.0.0.1:${mirror.port}"] }`),
+    )
+    await fetch(gateway.url)
+    await counted(gateway, 'mirror shop ok')
+  })
+
   test('a mirror that answers without end is cut off', async () => {
     const primary = await service(() => 'primary')
     let sent = 0

@@ -18,6 +18,7 @@ export interface ConsulApi {
   readonly url: string
   get<T>(path: string): Promise<T>
   put<T>(path: string, body?: unknown): Promise<T>
+  delete(path: string): Promise<void>
   register(service: ServiceRegistration): Promise<void>
   deregister(id: string): Promise<void>
   /** `checkId` as in the registration; a service's only check is `service:<id>`. */
@@ -28,8 +29,18 @@ export interface ConsulApi {
   nodeMaintenance(enable: boolean): Promise<void>
 }
 
-/** A real Consul server of its own. */
-export interface TestConsul extends ConsulApi {
+/** What tests do with access control. */
+export interface AclCalls {
+  /** Creates a policy and gives its ID. */
+  createPolicy(name: string, rules: string): Promise<string>
+  updatePolicy(id: string, name: string, rules: string): Promise<void>
+  /** Creates a token with these policies and gives its secret. */
+  createToken(...policyIds: string[]): Promise<string>
+  deleteToken(secret: string): Promise<void>
+}
+
+/** A real Consul server of its own. With `acl` also its calls. */
+export interface TestConsul extends ConsulApi, AclCalls {
   readonly pid: number
   /** SIGKILL, and wait for the end. */
   kill9(): Promise<void>
@@ -37,43 +48,58 @@ export interface TestConsul extends ConsulApi {
   restart(options?: { wipe?: boolean }): Promise<void>
   /** Ends the process and removes its folder. */
   stop(): Promise<void>
+  /** With `tls`. */
+  readonly tlsUrl: string
   /** With `acl`: the token that may do everything. */
   readonly masterToken: string
-  /** With `acl`: creates a policy and gives its ID. */
-  createPolicy(name: string, rules: string): Promise<string>
-  updatePolicy(id: string, name: string, rules: string): Promise<void>
-  /** With `acl`: creates a token with these policies and gives its secret. */
-  createToken(...policyIds: string[]): Promise<string>
 }
 
 export interface ConsulTestOptions {
   /** Tokens are needed (default policy deny); the helpers use the master token. */
   readonly acl?: boolean
+  /** PEM files: it also listens with TLS, and wants a certificate that `ca` signed. */
+  readonly tls?: { readonly cert: string; readonly key: string; readonly ca: string }
   /** Take the port, but do not start: `restart` starts it. Default false. */
   readonly isDown?: boolean
 }
 
-const MASTER_TOKEN = '6f1c2d3e-0000-4000-8000-00000000feed'
+export const MASTER_TOKEN = '6f1c2d3e-0000-4000-8000-00000000feed'
+const SERVERS = 3
+
+const aclConfig = {
+  acl: {
+    enabled: true,
+    default_policy: 'deny',
+    // What an agent found out of a token holds so long; by default 30 s, and then a token may be new to it for as long.
+    token_ttl: '1s',
+    policy_ttl: '1s',
+    tokens: { master: MASTER_TOKEN, agent: MASTER_TOKEN },
+  },
+}
 
 /** Starts a single server on free loopback ports and waits until it takes writes. The caller must `stop` it. */
 export async function startConsul(options: ConsulTestOptions = {}): Promise<TestConsul> {
-  const ports = await freePorts(4)
-  const [http, serfLan, server, serfWan] = ports as [number, number, number, number]
+  const ports = await freePorts(5)
+  const [http, serfLan, server, serfWan, https] = ports as [number, number, number, number, number]
+  const { tls } = options
   const node = new ConsulProcess({
     node_name: 'n1',
     bind_addr: '127.0.0.1',
     client_addr: '127.0.0.1',
     bootstrap: true,
-    ports: { http, dns: -1, grpc: -1, serf_lan: serfLan, serf_wan: serfWan, server },
-    ...(options.acl === true
-      ? {
-          acl: {
-            enabled: true,
-            default_policy: 'deny',
-            tokens: { master: MASTER_TOKEN, agent: MASTER_TOKEN },
-          },
-        }
-      : {}),
+    ports: {
+      http,
+      dns: -1,
+      grpc: -1,
+      serf_lan: serfLan,
+      serf_wan: serfWan,
+      server,
+      ...(tls === undefined ? {} : { https }),
+    },
+    ...(tls === undefined
+      ? {}
+      : { cert_file: tls.cert, key_file: tls.key, ca_file: tls.ca, verify_incoming_https: true }),
+    ...(options.acl === true ? aclConfig : {}),
   })
   const url = `http://127.0.0.1:${http}`
   const api = createApi(url, options.acl === true ? MASTER_TOKEN : undefined)
@@ -85,6 +111,7 @@ export async function startConsul(options: ConsulTestOptions = {}): Promise<Test
   return {
     ...api,
     masterToken: MASTER_TOKEN,
+    tlsUrl: `https://127.0.0.1:${https}`,
     get pid() {
       return node.pid
     },
@@ -95,18 +122,7 @@ export async function startConsul(options: ConsulTestOptions = {}): Promise<Test
       await start()
     },
     stop: () => node.stop(),
-    async createPolicy(name, rules) {
-      const { ID } = await api.put<{ ID: string }>('/v1/acl/policy', { Name: name, Rules: rules })
-      return ID
-    },
-    async updatePolicy(id, name, rules) {
-      await api.put(`/v1/acl/policy/${id}`, { ID: id, Name: name, Rules: rules })
-    },
-    async createToken(...policyIds) {
-      const body = { Policies: policyIds.map((ID) => ({ ID })) }
-      const { SecretID } = await api.put<{ SecretID: string }>('/v1/acl/token', body)
-      return SecretID
-    },
+    ...aclCalls(api),
   }
 }
 
@@ -116,8 +132,14 @@ export interface ClusterNode extends ConsulApi {
   readonly pid: number
 }
 
-/** Three servers on 127.0.0.11 to .13. */
+/** Three servers on 127.0.0.11 to .13, and a client agent on .14 if it was asked for. */
 export interface TestCluster {
+  /** Not a server: what runs on every host. Undefined = not asked for. */
+  readonly agent: ClusterNode | undefined
+  /** SIGKILL, and started again with its data; resolves when it is back in the cluster. */
+  restart(url: string): Promise<void>
+  /** `consul leave`: it goes in order. Resolves when the process is over. */
+  leave(url: string): Promise<void>
   readonly nodes: readonly ClusterNode[]
   /** As the cluster says now. Throws while there is none. */
   leader(): Promise<ClusterNode>
@@ -130,9 +152,19 @@ export interface TestCluster {
   stop(): Promise<void>
 }
 
+export interface ClusterOptions {
+  /** Tokens are needed (default policy deny); the helpers use the master token. */
+  readonly acl?: boolean
+  /** Also start a client agent; with `acl` it has the right to register its node, nothing more. */
+  readonly hasAgent?: boolean
+}
+
 /** Starts three servers that elect a leader in about a second (`raft_multiplier` 1). */
-export async function startConsulCluster(): Promise<TestCluster> {
-  const addresses = ['127.0.0.11', '127.0.0.12', '127.0.0.13']
+export async function startConsulCluster({
+  acl = false,
+  hasAgent = false,
+}: ClusterOptions = {}): Promise<TestCluster> {
+  const addresses = ['127.0.0.11', '127.0.0.12', '127.0.0.13', ...(hasAgent ? ['127.0.0.14'] : [])]
   const http = await freePort('127.0.0.11')
   const [serfLan, server, serfWan] = (await freePorts(3, '127.0.0.11')) as [number, number, number]
   const members = addresses.map((address, i) => {
@@ -140,7 +172,8 @@ export async function startConsulCluster(): Promise<TestCluster> {
       node_name: `n${i + 1}`,
       bind_addr: address,
       client_addr: address,
-      bootstrap_expect: 3,
+      ...(i < SERVERS ? { bootstrap_expect: SERVERS } : { server: false }),
+      ...(acl ? aclConfig : {}),
       retry_join: addresses.map((other) => `${other}:${serfLan}`),
       retry_interval: '1s',
       ports: { http, dns: -1, grpc: -1, serf_lan: serfLan, serf_wan: serfWan, server },
@@ -148,7 +181,7 @@ export async function startConsulCluster(): Promise<TestCluster> {
     process.start()
     const url = `http://${address}:${http}`
     const node: ClusterNode = {
-      ...createApi(url, undefined),
+      ...createApi(url, acl ? MASTER_TOKEN : undefined),
       name: `n${i + 1}`,
       address,
       get pid() {
@@ -157,11 +190,12 @@ export async function startConsulCluster(): Promise<TestCluster> {
     }
     return { node, process }
   })
+  const servers = members.slice(0, SERVERS)
   const stop = async () => {
     await Promise.all(members.map(({ process }) => process.stop()))
   }
   const leader = async () => {
-    const alive = members.filter(({ process }) => process.isRunning)
+    const alive = servers.filter(({ process }) => process.isRunning)
     const said = await Promise.any(alive.map(({ node }) => node.get<string>('/v1/status/leader')))
     const found = alive.find(({ node }) => said === `${node.address}:${server}`)
     if (found === undefined) throw new GatewayError('GW_INTERNAL_STATE', `no leader: ${said}`)
@@ -177,11 +211,12 @@ export async function startConsulCluster(): Promise<TestCluster> {
     throw thrown
   }
   return {
-    nodes: members.map(({ node }) => node),
+    nodes: servers.map(({ node }) => node),
+    agent: members[SERVERS]?.node,
     leader: async () => (await leader()).node,
     async followers() {
       const { node } = await leader()
-      return members.filter((member) => member.process.isRunning && member.node !== node).map((m) => m.node)
+      return servers.filter((member) => member.process.isRunning && member.node !== node).map((m) => m.node)
     },
     async killLeader() {
       const { node, process } = await leader()
@@ -191,7 +226,46 @@ export async function startConsulCluster(): Promise<TestCluster> {
     async kill(url) {
       await members.find(({ node }) => node.url === url)?.process.kill9()
     },
+    async restart(url) {
+      const member = members.find(({ node }) => node.url === url)
+      await member?.process.kill9()
+      member?.process.start()
+      await waitFor(async () => member !== undefined && isReady(member.node), {
+        timeoutMs: READY_TIMEOUT_MS,
+        what: `${member?.node.name} to be back`,
+      })
+    },
+    async leave(url) {
+      const member = members.find(({ node }) => node.url === url)
+      await member?.node.put('/v1/agent/leave')
+      await member?.process.exited()
+    },
     stop,
+  }
+}
+
+/** Those of the server with the master token. */
+export function aclCalls(api: ConsulApi): AclCalls {
+  return {
+    async createPolicy(name, rules) {
+      const { ID } = await api.put<{ ID: string }>('/v1/acl/policy', { Name: name, Rules: rules })
+      return ID
+    },
+    async updatePolicy(id, name, rules) {
+      await api.put(`/v1/acl/policy/${id}`, { ID: id, Name: name, Rules: rules })
+    },
+    async createToken(...policyIds) {
+      const body = { Policies: policyIds.map((ID) => ({ ID })) }
+      const { SecretID } = await api.put<{ SecretID: string }>('/v1/acl/token', body)
+      return SecretID
+    },
+    async deleteToken(secret) {
+      const tokens = await api.get<{ AccessorID: string }[]>('/v1/acl/tokens')
+      for (const { AccessorID } of tokens) {
+        const { SecretID } = await api.get<{ SecretID: string }>(`/v1/acl/token/${AccessorID}`)
+        if (SecretID === secret) await api.delete(`/v1/acl/token/${AccessorID}`)
+      }
+    },
   }
 }
 
@@ -254,6 +328,10 @@ class ConsulProcess {
     this.#child = child
   }
 
+  async exited(): Promise<void> {
+    if (this.#child !== undefined && this.isRunning) await once(this.#child, 'exit')
+  }
+
   async kill9(): Promise<void> {
     const child = this.#child
     if (child === undefined || !this.isRunning) return
@@ -279,7 +357,7 @@ function createApi(url: string, token: string | undefined): ConsulApi {
       headers: token === undefined ? {} : { 'x-consul-token': token },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })
-    const text = await answer.text()
+    const text = (await answer.text()).trim()
     if (!answer.ok) {
       throw new GatewayError('GW_INTERNAL_STATE', `${method} ${path}: ${answer.status} ${text}`)
     }
@@ -294,6 +372,7 @@ function createApi(url: string, token: string | undefined): ConsulApi {
     url,
     get: (path) => call('GET', path),
     put,
+    delete: (path) => call<void>('DELETE', path),
     register: (service) => put('/v1/agent/service/register', service),
     deregister: (id) => put(`/v1/agent/service/deregister/${encodeURIComponent(id)}`),
     pass: report('pass'),

@@ -132,6 +132,8 @@ export async function startService(options: {
   name: string
   version?: string
   port?: number
+  /** Further environment. */
+  env?: Readonly<Record<string, string>>
 }): Promise<ServiceProcess> {
   const child = spawn(
     process.execPath,
@@ -144,7 +146,10 @@ export async function startService(options: {
       '--port',
       String(options.port ?? 0),
     ],
-    { env: { ...process.env, CONSUL_HTTP_ADDR: options.registry }, stdio: ['ignore', 'pipe', 'inherit'] },
+    {
+      env: { ...process.env, CONSUL_HTTP_ADDR: options.registry, ...options.env },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
   )
   const exit = once(child, 'exit')
   let output = ''

@@ -12,6 +12,8 @@ export interface Catalog {
   isBad: (version: string) => boolean
   /** With each answer of the canary. */
   canaryHeaders: Record<string, string>
+  /** What a version answers as JSON, in the place of its name. */
+  body: ((version: string) => object) | undefined
   close(): Promise<void>
 }
 
@@ -22,6 +24,7 @@ export async function startCatalog(consul: TestConsul, service: string): Promise
     canaryFails: false,
     isBad: () => false,
     canaryHeaders: {},
+    body: undefined,
     close: async () => {
       for (const server of servers) await server.close()
     },
@@ -30,11 +33,12 @@ export async function startCatalog(consul: TestConsul, service: string): Promise
     const server = await httpServer((request, response) => {
       request.resume()
       const isCanary = version === '2.0'
-      response.writeHead(
-        (isCanary && catalog.canaryFails) || catalog.isBad(version) ? 500 : 200,
-        isCanary ? catalog.canaryHeaders : undefined,
-      )
-      response.end(version)
+      const body = catalog.body?.(version)
+      response.writeHead((isCanary && catalog.canaryFails) || catalog.isBad(version) ? 500 : 200, {
+        ...(isCanary ? catalog.canaryHeaders : {}),
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      })
+      response.end(body === undefined ? version : JSON.stringify(body))
     })
     servers.push(server)
     await consul.register({
@@ -58,6 +62,8 @@ export interface ReleaseOptions {
   readonly interval?: string
   /** `ramp` and `guard` of the rule v2. */
   readonly rule: string
+  /** Of the only route, after its service: `contract: {}`. */
+  readonly route?: string
   readonly more?: string
 }
 
@@ -68,13 +74,14 @@ export function releaseGateway({
   settings = '',
   interval = '100ms',
   rule,
+  route,
   more = '',
 }: ReleaseOptions): Promise<GatewayProcess> {
   return startGateway({
     yaml: `registries: { consul: { type: consul, url: "${consul.url}" } }
 canary: { interval: ${interval}, prefix: ${service}/, ${settings} }
 services: { ${service}: { outlier: { gatewayErrors: 0, maxEjected: 0 } } }
-routes: [{ name: shop, match: { pathPrefix: / }, service: ${service} }]
+routes: [{ name: shop, match: { pathPrefix: / }, service: ${service}${route === undefined ? '' : `, ${route}`} }]
 canaries:
   - name: v2
     service: ${service}

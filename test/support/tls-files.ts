@@ -17,12 +17,12 @@ export interface TlsFiles {
 }
 
 /** Makes a pair for a name in a folder of its own. */
-export async function tlsFiles(name: string): Promise<TlsFiles> {
+export async function tlsFiles(name: string, subject?: string): Promise<TlsFiles> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-tls-'))
   const cert = join(folder, 'cert.pem')
   const key = join(folder, 'key.pem')
   const write = async (forName: string) => {
-    const pair = await selfSigned(forName)
+    const pair = await selfSigned(forName, subject)
     await writeFile(cert, pair.cert)
     await writeFile(key, pair.key)
     return pair

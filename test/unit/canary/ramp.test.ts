@@ -12,6 +12,7 @@ const GUARD: Guard = {
   minRequests: 100,
   failures: 3,
   onFail: 'rollback',
+  contract: 'hold',
 }
 const aStep = (percent: number, own: Partial<RampStep> = {}): RampStep => ({
   percent: percent * 100,
@@ -36,6 +37,7 @@ const block = (canary = side(100), stable = side(1000), values: Record<string, n
   canary,
   stable,
   values,
+  breaches: [],
 })
 const QUIET = block(side(0), side(0))
 

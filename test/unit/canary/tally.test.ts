@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { Differences, Tally } from '../../../src/canary/tally.ts'
+import { breachesIn, Differences, Tally } from '../../../src/canary/tally.ts'
 
 const RULES = new Set(['v2'])
 const good = { isBad: false, ms: 10, headers: [] }
@@ -74,4 +74,15 @@ test('after somebody else decided the first look says nothing again', () => {
   differences.forget()
   tally.count('v2', 'canary', good)
   expect(differences.take([tally.totals(RULES)], 0)('v2').canary.total).toBe(0)
+})
+
+test('breaches of all gateways stand side by side, each once; what is no text is left out', () => {
+  const tallies = (...texts: unknown[]) => ({
+    ...new Tally('a', 0).totals(RULES),
+    breaches: { v2: texts as string[] },
+  })
+  const without = new Tally('b', 0).totals(RULES)
+  expect(breachesIn([tallies('b', 'a'), without, tallies('a', 7, 'c')], 'v2')).toEqual(['a', 'b', 'c'])
+  expect(breachesIn([tallies('b')], 'v3')).toEqual([])
+  expect(breachesIn([tallies(...Array.from({ length: 90 }, (_, i) => `${i}`))], 'v2')).toHaveLength(50)
 })

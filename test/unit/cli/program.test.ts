@@ -36,7 +36,18 @@ const GOOD =
 test('every verb has help', async () => {
   const { out, code } = await sluice('--help')
   expect(code).toBe(0)
-  for (const verb of ['run', 'demo', 'check', 'explain', 'rollcheck', 'schema', 'hash', 'canary']) {
+  const monitor = ['services', 'instances', 'events']
+  for (const verb of [
+    'run',
+    'demo',
+    'check',
+    'explain',
+    'rollcheck',
+    'schema',
+    'hash',
+    'canary',
+    ...monitor,
+  ]) {
     expect(out).toContain(verb)
     const help = await sluice(verb, '--help')
     expect([verb, help.code]).toEqual([verb, 0])

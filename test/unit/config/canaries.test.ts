@@ -120,6 +120,14 @@ lanes:
   })
 })
 
+test('a guard holds on broken contracts, alone if need be', async () => {
+  const guardOf = async (own: string) => (await load(rule(own))).dynamic.canaries?.[0]
+  expect(await guardOf('    guard: {}')).toMatchObject({ guard: { contract: 'hold', checks: [] } })
+  expect(await guardOf('    guard: { contract: rollback }')).toMatchObject({
+    guard: { contract: 'rollback' },
+  })
+})
+
 test('a cookie that is given out is a key, before the address', async () => {
   const keysOf = async (own: string) =>
     (await load(rule(own))).dynamic.canaries?.[0]?.keys.map((key) => ('name' in key ? key.name : key.kind))

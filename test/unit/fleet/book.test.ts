@@ -1,26 +1,8 @@
 import { expect, test } from 'vitest'
-import type { FleetReport } from '../../../src/core/fleet-view.ts'
-import { FleetBook, sumServices } from '../../../src/fleet/book.ts'
+import { FleetBook } from '../../../src/fleet/book.ts'
 import { parseReport, reportOf } from '../../../src/fleet/report.ts'
+import { aReport } from '../../support/fleet.ts'
 import { anInstanceView, aServiceView } from '../../support/views.ts'
-
-const aReport = (own: Partial<FleetReport> = {}): FleetReport => ({
-  id: 'a',
-  name: 'host-a 1',
-  role: 'gateway',
-  address: 'http://10.0.0.1:8080',
-  admin: 'http://10.0.0.1:8081',
-  version: '1.0.0',
-  startedAt: 0,
-  table: { version: 3, id: 'abc' },
-  state: 'ready',
-  sequence: 1,
-  intervalMs: 1000,
-  instances: {},
-  services: {},
-  isCut: false,
-  ...own,
-})
 
 function aBook() {
   const clock = { time: 1_000_000, now: () => clock.time, monotonic: () => clock.time }
@@ -79,13 +61,16 @@ test('a report has what the registry does not know, what is out of rotation firs
     anInstanceView('ejected', { use: 'ejected', reason: 'x'.repeat(500) }),
     ...Array.from({ length: 5000 }, (_, i) => anInstanceView(`consul/dc1/node/many-${i}`, { inFlight: 1 })),
   ]
-  const { instances: _, services: __, isCut: ___, ...head } = aReport()
+  const { instances: _, services: __, routes: ___, isCut: ____, ...head } = aReport()
   const measured = { rps: 1.23456, errorRatio: 0.111111, p50: 2.345, p99: null }
   const report = reportOf({
     ...head,
     topology: [aServiceView('shop', instances)],
-    measured: { busy: measured },
-    measuredServices: { shop: measured, silent: { ...measured, rps: 0 } },
+    measured: {
+      instances: { busy: measured },
+      services: { shop: measured, silent: { ...measured, rps: 0 } },
+      routes: { all: { rps: 1, errorRatio: 0, services: { shop: 1 } } },
+    },
   })
   expect(Object.keys(report.instances).slice(0, 2)).toEqual(['ejected', 'busy'])
   expect(report.instances['ejected']?.reason).toHaveLength(200)
@@ -115,13 +100,4 @@ test('what is no report is not taken for one', () => {
   ]) {
     expect(parseReport(value)).toBeUndefined()
   }
-})
-
-test('services are added up over gateways', () => {
-  const one = { rps: 10, errorRatio: 0.1, p50: 5, p99: null }
-  const sum = sumServices([
-    aReport({ services: { shop: one } }),
-    aReport({ services: { shop: { rps: 30, errorRatio: 0, p50: 3, p99: 9 }, other: one } }),
-  ])
-  expect(sum).toEqual({ shop: { rps: 40, errorRatio: 0.025, p50: 5, p99: 9 }, other: one })
 })

@@ -157,3 +157,8 @@ test('a route shows its filters by name, never their options', () => {
   expect(view.conditions).toEqual(['header x-beta present', 'query v exact "2"', 'client in 10.0.0.0/8'])
   expect(view.target).toBe('shop')
 })
+
+test('a route shows its class, where it has one', () => {
+  expect(viewRoute(aRouted(undefined, { spec: { class: 'bots' } }).route.spec).class).toBe('bots')
+  expect(viewRoute(aRouted(undefined).route.spec)).not.toHaveProperty('class')
+})

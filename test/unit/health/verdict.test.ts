@@ -96,3 +96,42 @@ test('a service is unhealthy when none of its instances can be used', () => {
   expect(whole({ available: 0, source: 'stale' })).toBe('unknown')
   expect(whole({ available: 0, instances: [] })).toBe('unknown')
 })
+
+const whole = (service: ServiceView, all: RegistryView[]) =>
+  judgeHealth({ service, registries: all, instance: undefined })
+
+test('a registry that lists nobody of a service may have somebody once it answers', () => {
+  const down = {
+    ...SERVICE,
+    available: 0,
+    instances: [{ ...INSTANCE, state: 'critical', use: 'out' } as const],
+  }
+  const other = { name: 'other', type: 'consul', status: { state: 'failed' } } as const
+  const both = [...registries('live'), other]
+  expect(whole(down, both)).toEqual({ verdict: 'unknown', reason: 'registry other is failed' })
+  expect(whole({ ...down, source: 'static' }, both).verdict, 'nobody else can').toBe('unhealthy')
+  const one = judgeHealth({ service: down, registries: both, instance: 'shop-1' })
+  expect(one.verdict, 'its own registry answers').toBe('unhealthy')
+})
+
+test('a service whose instances can be used is healthy; the reason says how old that is', () => {
+  expect(whole(SERVICE, registries('stale'))).toEqual({
+    verdict: 'healthy',
+    reason: '1 of 1 can be used, as last known: registry consul is stale',
+  })
+  expect(whole(SERVICE, registries('live')).reason).toBe('1 of 1 can be used')
+})
+
+test('a service all of whose nodes are silent is unknown, as each of its instances is', () => {
+  const silent: InstanceView = {
+    ...INSTANCE,
+    state: 'critical',
+    use: 'out',
+    checks: [{ id: 'serfHealth', state: 'critical', output: '', expired: true }],
+  }
+  const failed: InstanceView = { ...INSTANCE, id: 'shop-2', state: 'critical', use: 'out' }
+  const of = (...instances: InstanceView[]) =>
+    whole({ ...SERVICE, available: 0, instances }, registries('live')).verdict
+  expect(of(silent)).toBe('unknown')
+  expect(of(silent, failed), 'one has failed for certain, and nobody can be used').toBe('unhealthy')
+})

@@ -151,6 +151,39 @@ describe('the book', () => {
     expect(book.breaches()).toEqual([])
   })
 
+  test('in a release the stable version is the old one, whichever was seen first', () => {
+    const book = new ContractBook()
+    const see = (version: string, isStable: boolean, value: Json) =>
+      book.observe({ route: 'shop', service: 'catalog', version, isStable, value, spec: SPEC, at: 1000 })
+    for (let i = 0; i < 30; i++) expect(see('2', false, { id: i, more: 1 })).toEqual([])
+    for (let i = 0; i < 30; i++) expect(see('1', true, { id: i, name: 'x' })).toEqual([])
+    expect(times(3, (i) => see('2', false, { id: i, more: 1 })).flat()).toMatchObject([
+      { kind: 'dropped', path: '$.name', version: '2', against: '1' },
+    ])
+    expect(times(10, (i) => see('1', true, { id: i, name: 'x' })).flat()).toEqual([])
+  })
+
+  test('what was forgotten is right between these two versions, but for no other one', () => {
+    const book = new ContractBook()
+    const see = (version: string, value: Json) =>
+      book.observe({
+        route: 'shop',
+        service: 'catalog',
+        version,
+        isStable: version === '1',
+        value,
+        spec: SPEC,
+        at: 1,
+      })
+    const both = () => times(30, (i) => [...see('1', { id: i, name: 'x' }), ...see('2', { id: i })]).flat()
+    expect(both()).toHaveLength(1)
+    book.forget('shop')
+    expect(both()).toEqual([])
+    expect(times(10, (i) => see('3', { id: i })).flat()).toMatchObject([{ version: '3', path: '$.name' }])
+    book.keepOnly(() => false)
+    expect(both()).toHaveLength(1)
+  })
+
   test('without versions the answers are held against earlier ones', () => {
     const book = new ContractBook()
     for (let i = 0; i < 30; i++) observe(book, undefined, { id: i })

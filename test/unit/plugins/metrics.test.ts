@@ -31,6 +31,13 @@ const createMetrics = (maxSeries = 2000) =>
     connections: async () => new Map([['http', 4]]),
     certificates: () => new Map([['a.pem', 1_000_000]]),
     keyAges: () => new Map([['login', 12]]),
+    monitor: {
+      alertCounts: () => [
+        { rule: 'ServiceDown', severity: 'critical', firing: 2 },
+        { rule: 'RegistryStale', severity: 'warning', firing: 0 },
+      ],
+      unwritten: 3,
+    },
   })
 
 const linesOf = async (metrics: Metrics, name: string) =>

@@ -151,6 +151,21 @@ describe('health within a version', () => {
     expect(picked()).toEqual(['far-2'])
   })
 
+  test('zones: who of the version is missing in the own one is counted within the version', async () => {
+    const far = some('far', 1, { version: '2.0', zone: 'there' })
+    const near = [
+      ...fresh(1, { zone: 'here' }),
+      anInstance('catalog', 'new-2', { version: '2.0', zone: 'here' }),
+    ]
+    const stable = old(1, { zone: 'here' })
+    const critical = some('old-critical', 4, { version: '1.0', zone: 'here', state: 'critical' })
+    const whole = await catalog([...stable, ...critical, ...near, ...far], { zone: 'prefer' })
+    expect(whole.picked()).toEqual(['new-1', 'new-2'])
+    const gone = some('new-critical', 2, { version: '2.0', zone: 'here', state: 'critical' })
+    const half = await catalog([...stable, ...near, ...gone, ...far], { zone: 'prefer' })
+    expect(half.picked()).toEqual(['far-1', 'new-1', 'new-2'])
+  })
+
   test('zone strict: a version that has nobody left in the zone is answered for by stable', async () => {
     const far = some('far', 2, { version: '2.0', zone: 'there' })
     const { eject, picked } = await catalog(

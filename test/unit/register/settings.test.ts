@@ -155,3 +155,44 @@ test.each([
 ])('%j is misuse', (argv, message) => {
   expect(() => parseCommand(argv, {})).toThrow(message)
 })
+
+test('registration with etcd: options before etcd’s own variables', () => {
+  const env = {
+    SLUICE_REGISTER_REGISTRY: 'etcd',
+    ETCDCTL_ENDPOINTS: '10.0.0.1:2379',
+    ETCDCTL_USER: 'service:secret',
+    ETCDCTL_CACERT: '/ca.pem',
+    SLUICE_REGISTER_PREFIX: '/edge/',
+  }
+  expect(resolve({}, env).registry).toMatchObject({
+    type: 'etcd',
+    endpoints: ['http://10.0.0.1:2379'],
+    prefix: '/edge',
+    username: 'service',
+    password: 'secret',
+    tls: { ca: '/ca.pem' },
+  })
+  const own = { type: 'etcd' as const, endpoints: ['https://b:2379'], username: 'other', prefix: '/x' }
+  expect(resolve({ registry: own }, env).registry).toMatchObject({
+    endpoints: ['https://b:2379'],
+    prefix: '/x',
+    username: 'other',
+    // The password in the environment is another user's.
+    password: undefined,
+  })
+  expect(resolve({ registry: 'consul' }, env).registry.type).toBe('consul')
+  expect(resolveSettings({ service: 'cart', registry: 'etcd' }, {}, { address: '', port: 80 })).toMatchObject(
+    {
+      address: '127.0.0.1',
+      registry: { endpoints: ['http://127.0.0.1:2379'], prefix: '/sluice' },
+    },
+  )
+})
+
+test.each([
+  [{ registry: 'zk' as 'etcd' }, 'registry: "zk" is none'],
+  [{ registry: { type: 'etcd' as const, endpoints: [] } }, 'registry.endpoints: is empty'],
+  [{ registry: { type: 'etcd' as const, endpoints: ['b:2379'] } }, 'write http://10.0.0.5:2379'],
+])('%j can never work', (options, problem) => {
+  expect(() => resolve(options)).toThrow(problem)
+})

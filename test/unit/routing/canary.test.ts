@@ -189,6 +189,7 @@ describe('pins', () => {
       falseAlarm: 0.01,
       failures: 1,
       onFail: 'rollback',
+      contract: 'hold',
       keepPins: ['testers'],
       webhooks: [],
     } as const

@@ -165,3 +165,10 @@ test('there is always somebody while there are candidates', () => {
     ),
   )
 })
+
+test('prefer: instances that the registry keeps out of the zone are missing there, too', () => {
+  const candidates = [...zoned('a', 2), ...zoned('b', 4)]
+  expect(rotate(candidates, NEAR).nearShare).toBe(1)
+  expect(rotate(candidates, { ...NEAR, zoneTotal: 4 }).nearShare).toBeCloseTo(0.7)
+  expect(rotate(zoned('a', 2), { ...NEAR, zoneTotal: 4 }).nearShare).toBe(1)
+})

@@ -1,0 +1,33 @@
+// @ts-check
+import { useResource } from './resource.js'
+
+/** The endpoints that several views read, with how often; a view with one of its own uses `useResource`. */
+
+/** Events after which the topology is another one. */
+const TOPOLOGY_EVENTS = ['table', 'instance', 'ejection', 'panic', 'breaker', 'registry', 'state']
+
+/** @returns {import('./resource.js').Known<import('./contract.js').TopologyView>} */
+export const useTopology = () => useResource('/api/topology', { everyMs: 3000, on: TOPOLOGY_EVENTS })
+
+/** @returns {import('./resource.js').Known<import('./contract.js').TrafficView>} */
+export const useTraffic = () => useResource('/api/traffic', { everyMs: 3000 })
+
+/** @returns {import('./resource.js').Known<{ canaries: readonly import('./contract.js').CanaryView[] }>} */
+export const useCanaries = () => useResource('/api/canaries', { everyMs: 5000, on: ['canary', 'table'] })
+
+/** @returns {import('./resource.js').Known<{ alerts: readonly import('./contract.js').Alert[] }>} */
+export const useAlerts = () =>
+  useResource('/api/alerts', { everyMs: 5000, on: ['alert', 'instance', 'ejection', 'panic'] })
+
+/** @returns {import('./resource.js').Known<import('./contract.js').FleetView>} */
+export const useFleet = () => useResource('/api/fleet', { everyMs: 5000 })
+
+/** @returns {import('./resource.js').Known<import('./contract.js').TablesView>} */
+export const useTables = () => useResource('/api/tables', { everyMs: 15_000, on: ['table', 'rejected'] })
+
+/** May this session change something? A gateway without this endpoint asks nothing. */
+export function useSession() {
+  /** @type {import('./resource.js').Known<import('./contract.js').SessionView>} */
+  const { state, data } = useResource('/api/session', { everyMs: 60_000 })
+  return { canWrite: state === 'missing' || data?.canWrite === true, who: data?.who ?? '' }
+}

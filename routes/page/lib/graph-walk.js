@@ -1,0 +1,80 @@
+// @ts-check
+import { SHAPES } from './layout.js'
+
+/** @typedef {import('./graph.js').Component} Component */
+/** @typedef {import('./graph.js').GraphNode} GraphNode */
+
+/** Who hangs on whom in a picture, for the keyboard and for what is stressed. @param {readonly Component[]} components @param {ReadonlyMap<string, number>} y */
+export function createWalk(components, y) {
+  const nodes = new Map(components.flatMap((one) => one.nodes.map((node) => [node.id, node])))
+  /** @type {Map<string, string[]>} */
+  const children = new Map()
+  /** @type {Map<string, string[]>} */
+  const parents = new Map()
+  /** @param {Map<string, string[]>} map @param {string} from @param {string} to */
+  const put = (map, from, to) => {
+    const list = map.get(from)
+    if (list === undefined) map.set(from, [to])
+    else list.push(to)
+  }
+  for (const { edges } of components) {
+    for (const { from, to } of edges) {
+      put(children, from, to)
+      put(parents, to, from)
+    }
+  }
+  const height = (/** @type {string} */ id) => y.get(id) ?? 0
+  /** @type {Map<number, string[]>} */
+  const columns = new Map()
+  for (const { id, kind } of nodes.values()) {
+    const x = SHAPES[kind].x
+    const column = columns.get(x)
+    if (column === undefined) columns.set(x, [id])
+    else column.push(id)
+  }
+  for (const column of columns.values()) column.sort((a, b) => height(a) - height(b))
+
+  /** @param {readonly string[] | undefined} ids @param {string} to */
+  const nearest = (ids = [], to) =>
+    [...ids].sort((a, b) => Math.abs(height(a) - height(to)) - Math.abs(height(b) - height(to)))[0]
+
+  /** @param {string} id @param {number} steps Up or down its column. */
+  const inColumn = (id, steps) => {
+    const column = columns.get(SHAPES[nodes.get(id)?.kind ?? 'route'].x) ?? []
+    return column[Math.min(Math.max(column.indexOf(id) + steps, 0), column.length - 1)]
+  }
+
+  /** @param {Map<string, string[]>} map @param {string} id @param {Set<string>} into */
+  const spread = (map, id, into) => {
+    for (const next of map.get(id) ?? []) {
+      if (into.has(next)) continue
+      into.add(next)
+      spread(map, next, into)
+    }
+  }
+
+  return {
+    nodes,
+    first: () => components[0]?.nodes[0]?.id,
+    /** The node that a key leads to; undefined = the key does not move. @param {string} id @param {string} key */
+    step(id, key) {
+      if (key === 'ArrowRight') return nearest(children.get(id), id)
+      if (key === 'ArrowLeft') return nearest(parents.get(id), id)
+      if (key === 'ArrowUp') return inColumn(id, -1)
+      if (key === 'ArrowDown') return inColumn(id, 1)
+      if (key === 'PageUp') return inColumn(id, -10)
+      if (key === 'PageDown') return inColumn(id, 10)
+      if (key === 'Home') return inColumn(id, Number.NEGATIVE_INFINITY)
+      return key === 'End' ? inColumn(id, Number.POSITIVE_INFINITY) : undefined
+    },
+    /** What leads to a node and what it leads to, itself included. @param {string} id */
+    lineOf(id) {
+      const line = new Set([id])
+      spread(children, id, line)
+      const up = new Set([id])
+      spread(parents, id, up)
+      for (const one of up) line.add(one)
+      return line
+    },
+  }
+}
