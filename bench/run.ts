@@ -21,6 +21,7 @@ const BENCHES: Readonly<Record<string, readonly string[]>> = {
   shadow: ['bench/shadow.ts'],
   reload: ['bench/reload.ts'],
   propagation: ['bench/propagation.ts', '40'],
+  'registry-load': ['bench/registry-load.ts'],
   recovery: ['bench/recovery.ts'],
   concurrency: ['bench/concurrency.ts'],
   rolling: ['bench/rolling.ts'],

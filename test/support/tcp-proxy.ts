@@ -8,6 +8,8 @@ export interface TcpProxy {
   count(text: string): number
   /** Those connections stay open and pass nothing on any more, in both directions: half-open. Returns how many. */
   silence(text: string): number
+  /** HTTP requests that went through so far, and bytes of answers. */
+  traffic(): { readonly requests: number; readonly bytes: number }
   /** Cuts all connections. */
   cut(): void
   /** Holds new connections that begin with this text until the function that it returns is called. */
@@ -25,6 +27,8 @@ interface Link {
 export async function startTcpProxy(target: string): Promise<TcpProxy> {
   const { hostname, port } = new URL(target)
   const links = new Set<Link>()
+  let requests = 0
+  let bytes = 0
   const held: { text: string; released: Promise<void> }[] = []
   const listener = createServer((client) => {
     const server = connect(Number(port), hostname)
@@ -37,6 +41,12 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
     }
     for (const socket of [client, server]) socket.on('error', end).on('close', end)
     server.pipe(client)
+    server.on('data', (chunk: Buffer) => {
+      bytes += chunk.length
+    })
+    client.on('data', (chunk: Buffer) => {
+      requests += chunk.toString('latin1').match(/^(?:GET|POST|PUT) \S+ HTTP\/1\.1\r$/gm)?.length ?? 0
+    })
     client.once('data', async (chunk: Buffer) => {
       link.first = chunk.toString('latin1')
       client.pause()
@@ -50,6 +60,7 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
   const having = (text: string) => [...links].filter(({ first }) => first.includes(text))
   return {
     url: `http://127.0.0.1:${(listener.address() as AddressInfo).port}`,
+    traffic: () => ({ requests, bytes }),
     count: (text) => having(text).length,
     silence(text) {
       const found = having(text)
