@@ -1,6 +1,8 @@
 import { z } from 'zod'
 import type { Check, Instance, InstanceState, Scheme } from '../core/types.ts'
+import { DRAIN_KEY } from '../zookeeper/own-records.ts'
 import { childPath } from '../zookeeper/servers.ts'
+import { DRAIN_MARK } from './drain-mark.ts'
 import {
   DUBBO_SCHEMES,
   type DubboProtocol,
@@ -213,6 +215,11 @@ function conditionOf(
 ): Condition {
   const weight = positive(meta['weight']) ?? 1
   const declared = declaredState(meta)
+  const mark = meta[DRAIN_KEY]
+  if (mark !== undefined) {
+    const output = mark === '' ? DRAIN_MARK : `${DRAIN_MARK}: ${mark}`
+    return { state: 'draining', weight, checks: [{ id: 'drain', state: 'maintenance', output: cut(output) }] }
+  }
   if (declared === 'draining' || meta['draining'] === 'true' || tags.includes('draining')) {
     return { state: 'draining', weight, checks: declaredChecks('maintenance', meta) }
   }
@@ -235,8 +242,10 @@ function declaredState(meta: Readonly<Record<string, string>>): InstanceState | 
 }
 
 function declaredChecks(state: InstanceState, meta: Readonly<Record<string, string>>, before = ''): Check[] {
-  return [{ id: 'state', state, output: `${before}${meta['state-output'] ?? ''}`.slice(0, MAX_OUTPUT) }]
+  return [{ id: 'state', state, output: cut(`${before}${meta['state-output'] ?? ''}`) }]
 }
+
+const cut = (output: string) => output.slice(0, MAX_OUTPUT)
 
 function positive(text: string | undefined): number | undefined {
   const value = Number(text)

@@ -1,24 +1,16 @@
-import { readFileSync } from 'node:fs'
 import { backoffMs, type Clock, type Random, sleep } from '../core/duration.ts'
-import { GatewayError, toError } from '../core/errors.ts'
+import { GatewayError } from '../core/errors.ts'
 import type { ProviderStatus, Snapshot } from '../core/types.ts'
 import { ZooKeeperClient } from '../zookeeper/client.ts'
-import type { ZooKeeperTls } from '../zookeeper/connection.ts'
+import { CURATOR_BASE } from '../zookeeper/own-records.ts'
 import { createAddressRule } from './consul-address.ts'
 import { createNameFilter } from './consul-mapping.ts'
 import type { RegistryProvider, RegistrySink } from './provider.ts'
 import { curatorLayout, dubboApplicationLayout } from './zookeeper-curator.ts'
 import { dubboLayout } from './zookeeper-dubbo.ts'
 import type { DubboProtocol, Layout, LayoutName, LayoutOptions } from './zookeeper-layout.ts'
+import { readTls, type ZooKeeperTlsFiles } from './zookeeper-tls.ts'
 import { ZooKeeperTree } from './zookeeper-tree.ts'
-
-/** PEM files. */
-export interface ZooKeeperTlsFiles {
-  readonly ca?: string | undefined
-  readonly cert?: string | undefined
-  readonly key?: string | undefined
-  readonly verify?: boolean | undefined
-}
 
 /** A registry of type zookeeper, as the configuration has it. Times: ms. */
 export interface ZooKeeperRegistryOptions {
@@ -49,9 +41,9 @@ export interface ZooKeeperDeps {
 const LAYOUTS: Readonly<
   Record<LayoutName, { readonly base: string; readonly create: (options: LayoutOptions) => Layout }>
 > = {
-  curator: { base: '/services', create: curatorLayout },
+  curator: { base: CURATOR_BASE, create: curatorLayout },
   dubbo: { base: '/dubbo', create: dubboLayout },
-  'dubbo-application': { base: '/services', create: dubboApplicationLayout },
+  'dubbo-application': { base: CURATOR_BASE, create: dubboApplicationLayout },
 }
 
 /** After a read that failed although the connection stands. ms. */
@@ -220,15 +212,4 @@ function isSame(a: Snapshot, b: Snapshot): boolean {
     [...b.failed].every((name) => a.failed.has(name)) &&
     b.problems.every((problem, i) => a.problems[i] === problem)
   )
-}
-
-function readTls({ ca, cert, key, verify }: ZooKeeperTlsFiles): ZooKeeperTls {
-  const read = (file: string | undefined) => {
-    try {
-      return file === undefined ? undefined : readFileSync(file)
-    } catch (cause) {
-      throw new GatewayError('GW_REGISTRY_FILE', `${file} cannot be read`, { cause: toError(cause) })
-    }
-  }
-  return { ca: read(ca), cert: read(cert), key: read(key), verify }
 }
