@@ -71,39 +71,59 @@ export function dubboApplicationRecord(
   })
 }
 
-/** A harness for layouts whose nodes have data. Rights are those of ACLs of the scheme digest. */
-function harnessFor(
-  layout: 'curator' | 'dubbo-application',
-  textOf: (record: TestRecord) => string,
-): RegistryHarness {
+/** How a layout writes an instance. */
+interface TestLayout {
+  readonly layout: 'curator' | 'dubbo' | 'dubbo-application'
+  readonly base: string
+  parent(service: string): string
+  name(record: TestRecord): string
+  data(record: TestRecord): string
+  malformed(id: string): { readonly name: string; readonly data: string }
+}
+
+/** Rights are those of ACLs of the scheme digest. */
+function harnessFor(layout: TestLayout): RegistryHarness {
   return {
+    ...(layout.layout === 'dubbo' ? { without: { identity: 'a provider is its URL' } } : {}),
     async start({ isGuarded = false, isDown = false } = {}) {
       const zookeeper = await startZooKeeper({ isDown })
       const { client } = zookeeper
-      const path = ({ service, id }: Pick<TestRecord, 'service' | 'id'>) => `/services/${service}/${id}`
       const readable: Acl = { permissions: 1, scheme: 'digest', id: digestId(GATEWAY_AUTH) }
       const acl = { isReadable: true }
       const rights = () => (isGuarded ? [...ADMIN_ACL, ...(acl.isReadable ? [readable] : [])] : OPEN_ACL)
-      const write = async (record: Pick<TestRecord, 'service' | 'id'>, text: string) => {
+      /** Names of nodes, by service and id: where a change is another name, the old one has to go. */
+      const names = new Map<string, string>()
+      const keyOf = ({ service, id }: Pick<TestRecord, 'service' | 'id'>) => `${service}/${id}`
+      const drop = async (record: Pick<TestRecord, 'service' | 'id'>) => {
+        const name = names.get(keyOf(record))
+        names.delete(keyOf(record))
+        if (name !== undefined) await client.remove(childPath(layout.parent(record.service), name))
+      }
+      const write = async (record: Pick<TestRecord, 'service' | 'id'>, name: string, text: string) => {
         const data = Buffer.from(text)
-        if (await client.setData(path(record), data)) return
-        await client.ensure(`/services/${record.service}`, rights())
-        await client.create(path(record), data, { acl: rights() })
+        const path = childPath(layout.parent(record.service), name)
+        if (!(await client.setData(path, data))) {
+          await client.ensure(layout.parent(record.service), rights())
+          await client.create(path, data, { acl: rights() })
+        }
+        if (names.get(keyOf(record)) !== name) await drop(record)
+        names.set(keyOf(record), name)
       }
       const setRights = async (isReadable: boolean) => {
         acl.isReadable = isReadable
-        for (const one of await below(zookeeper, '/services')) await client.setAcl(one, rights())
+        for (const one of await below(zookeeper, layout.base)) await client.setAcl(one, rights())
       }
       return {
         // A right that is taken away shows in no watch: it shows when the lists are read again.
-        provider: (deps) =>
-          zooKeeperProvider(zookeeper.server, { layout, auth: GATEWAY_AUTH, sweepInterval: 500 }, deps),
-        put: (record) => write(record, textOf(record)),
-        async remove(record) {
-          await client.remove(path(record))
+        provider: (deps) => {
+          const own = { layout: layout.layout, auth: GATEWAY_AUTH, sweepInterval: 500 }
+          return zooKeeperProvider(zookeeper.server, own, deps)
         },
+        put: (record) => write(record, layout.name(record), layout.data(record)),
+        remove: drop,
         async putMalformed(record) {
-          await write(record, '{"name": "x", "address": "10.0.0.7", "port": 0}')
+          const { name, data } = layout.malformed(record.id)
+          await write(record, name, data)
           return record.id
         },
         kill: () => zookeeper.kill9(),
@@ -130,7 +150,46 @@ async function below({ client }: TestZooKeeper, path: string): Promise<string[]>
   return [path, ...paths.flat()]
 }
 
-export const curatorHarness = harnessFor('curator', (record) => curatorRecord(record))
-export const dubboApplicationHarness = harnessFor('dubbo-application', (record) =>
-  dubboApplicationRecord(record),
-)
+const withData = {
+  base: '/services',
+  parent: (service: string) => `/services/${service}`,
+  name: ({ id }: TestRecord) => id,
+  malformed: (id: string) => ({ name: id, data: '{"name": "x", "address": "10.0.0.7", "port": 0}' }),
+}
+
+export const curatorHarness = harnessFor({
+  ...withData,
+  layout: 'curator',
+  data: (record) => curatorRecord(record),
+})
+
+export const dubboApplicationHarness = harnessFor({
+  ...withData,
+  layout: 'dubbo-application',
+  data: (record) => dubboApplicationRecord(record),
+})
+
+/** A provider of an interface, as Dubbo writes it. */
+export function dubboUrl(
+  { service, id, address, port, version }: TestRecord,
+  own: Readonly<Record<string, string>> = {},
+  protocol = 'rest',
+): string {
+  const params = new URLSearchParams({
+    application: 'test',
+    interface: service,
+    pid: id,
+    ...(version === undefined ? {} : { version }),
+    ...own,
+  })
+  return encodeURIComponent(`${protocol}://${address}:${port}/${service}?${params}`)
+}
+
+export const dubboHarness = harnessFor({
+  layout: 'dubbo',
+  base: '/dubbo',
+  parent: (service) => `/dubbo/${service}/providers`,
+  name: (record) => dubboUrl(record),
+  data: () => '',
+  malformed: (id) => ({ name: encodeURIComponent(`rest://10.0.0.7/x?pid=${id}`), data: '' }),
+})
