@@ -84,11 +84,6 @@ export class ZooKeeperSession {
     return this.#connection !== undefined
   }
 
-  /** Whoever has it can take the session over. Its id is 0 before the first connection. */
-  get session(): Session {
-    return this.#session
-  }
-
   /** Owner of the ephemeral nodes that are made here; 0 before the first connection. */
   get sessionId(): bigint {
     return this.#session.id

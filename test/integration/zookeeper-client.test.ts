@@ -146,7 +146,7 @@ describe('a server', () => {
     expect(client.sessionId).toBe(session)
     expect(await client.exists('/eph-2')).toBeDefined()
     // Somebody else ends the session: what a server does when it expires.
-    await endSession(port, client)
+    await zookeeper.endSession(session)
     await waitFor(() => connected.length === 3)
     expect(connected[2]).toMatchObject({ isNewSession: true })
     expect(client.sessionId).not.toBe(session)
@@ -255,19 +255,3 @@ describe('servers that fail', () => {
     zookeeper.signal('SIGCONT')
   })
 })
-
-/** Takes up the session of a client elsewhere and closes it. */
-async function endSession(port: number, client: ZooKeeperClient): Promise<void> {
-  const { JuteReader, FrameSplitter, JuteWriter } = await import('../../src/zookeeper/jute.ts')
-  const { connectRequest, readConnectAnswer } = await import('../../src/zookeeper/messages.ts')
-  const socket = connect(port, '127.0.0.1')
-  later(() => socket.destroy())
-  const splitter = new FrameSplitter()
-  const answers: Buffer[] = []
-  socket.on('data', (chunk: Buffer) => answers.push(...splitter.push(chunk)))
-  socket.write(connectRequest(client.session, 0n))
-  const answer = await waitFor(() => answers.shift())
-  expect(readConnectAnswer(new JuteReader(answer))?.id).toBe(client.sessionId)
-  socket.write(new JuteWriter().int(1).int(-11).frame())
-  await waitFor(() => answers.shift())
-}

@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { GatewayError } from '../../src/core/errors.ts'
 import { ZooKeeperClient } from '../../src/zookeeper/client.ts'
+import { FrameSplitter, JuteReader, JuteWriter } from '../../src/zookeeper/jute.ts'
+import { connectRequest, OP, readConnectAnswer } from '../../src/zookeeper/messages.ts'
 import type { ZooKeeperOptions } from '../../src/zookeeper/session.ts'
 import { freePort } from './ports.ts'
 import { waitFor } from './wait.ts'
@@ -38,6 +40,8 @@ export interface TestZooKeeper {
   readonly client: ZooKeeperClient
   /** Another one, connected; the caller must `close` it. */
   connect(options?: Partial<ZooKeeperOptions>): Promise<ZooKeeperClient>
+  /** Ends somebody's session, as the server does when it expires: its connection is closed, its nodes are gone. */
+  endSession(id: bigint): Promise<void>
   /** What it says to a four letter word. */
   word(word: string): Promise<string>
   signal(name: NodeJS.Signals): void
@@ -53,6 +57,37 @@ export interface TestZooKeeper {
 export function digestId(auth: string): string {
   const user = auth.slice(0, auth.indexOf(':'))
   return `${user}:${createHash('sha1').update(auth).digest('base64')}`
+}
+
+/**
+ * The password of a session: Java's `new Random(id ^ 0xB3415C00).nextBytes(16)`, as the servers make it. Who knows it
+ * may take the session over.
+ */
+function sessionPassword(id: bigint): Buffer {
+  const mask = (1n << 48n) - 1n
+  let seed = (BigInt.asUintN(64, id) ^ 0xb3415c00n ^ 0x5deece66dn) & mask
+  const password = Buffer.alloc(16)
+  for (let at = 0; at < 16; at += 4) {
+    seed = (seed * 0x5deece66dn + 0xbn) & mask
+    password.writeInt32LE(Number(BigInt.asIntN(32, seed >> 16n)), at)
+  }
+  return password
+}
+
+async function endSession(port: number, id: bigint): Promise<void> {
+  const socket = connect(port, '127.0.0.1')
+  const splitter = new FrameSplitter()
+  const answers: Buffer[] = []
+  socket.on('data', (chunk: Buffer) => answers.push(...splitter.push(chunk)))
+  try {
+    socket.write(connectRequest({ id, password: sessionPassword(id), timeoutMs: 4000 }, 0n))
+    const session = readConnectAnswer(new JuteReader(await waitFor(() => answers.shift())))
+    if (session?.id !== id) throw new GatewayError('GW_INTERNAL_STATE', `there is no session ${id}`)
+    socket.write(new JuteWriter().int(1).int(OP.closeSession).frame())
+    await waitFor(() => answers.shift())
+  } finally {
+    socket.destroy()
+  }
 }
 
 /** A client, connected. The caller must `close` it. */
@@ -89,6 +124,7 @@ export async function startZooKeeper(options: ZooKeeperTestOptions = {}): Promis
       return node.pid
     },
     connect: (more = {}) => connectZooKeeper({ servers: [server], sessionTimeoutMs: 4000, ...more }),
+    endSession: (id) => endSession(port, id),
     word: (word) => node.word(word),
     signal: (name) => node.signal(name),
     kill9: () => node.kill9(),
