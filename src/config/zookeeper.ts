@@ -46,9 +46,9 @@ export const zooKeeperRegistry = z
         'A server that says nothing for two thirds of it is left for another. Servers have limits of their own (2 to 20 ticks). Default 15s.',
       ),
     sweepInterval: duration()
-      .default(30_000)
+      .default(60_000)
       .describe(
-        'How often lists are read although no watch fired: a right that is taken away shows in no watch. Default 30s.',
+        'How often everything is read although no watch fired: a right that is taken away shows in no watch. Default 60s.',
       ),
     protocols: z
       .array(z.enum(['tri', 'rest', 'grpc', 'http']))
@@ -88,6 +88,10 @@ export const zooKeeperRegistry = z
       refuse('sessionTimeout', 'is too short', 'write 1s or more; 15s is the default')
     }
     if (value.sweepInterval < 500) {
-      refuse('sweepInterval', 'is too short: each reads all lists', 'write 500ms or more; 30s is the default')
+      refuse(
+        'sweepInterval',
+        'is too short: each reads everything',
+        'write 500ms or more; 60s is the default',
+      )
     }
   })

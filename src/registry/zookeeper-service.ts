@@ -8,6 +8,8 @@ const MAX_SHOWN_NAME = 160
 interface KnownNode {
   /** Undefined until it was read. */
   mapped: Mapped | undefined
+  /** Of the change that was read. */
+  zxid: bigint | undefined
   /** A read that failed; what was read before stays. */
   error: string | undefined
 }
@@ -35,22 +37,12 @@ export class ServiceNodes {
     const unread: string[] = []
     for (const name of names) {
       if (this.#nodes.has(name)) continue
-      const node: KnownNode = { mapped: undefined, error: undefined }
+      const node: KnownNode = { mapped: undefined, zxid: undefined, error: undefined }
       this.#nodes.set(name, node)
       if (this.#layout.hasData) unread.push(name)
       else this.#take(node, this.#layout.read({ service: this.name, name }))
     }
     return unread
-  }
-
-  /** All that are listed. */
-  names(): string[] {
-    return [...this.#nodes.keys()]
-  }
-
-  /** Those whose last read failed. */
-  failing(): string[] {
-    return [...this.#nodes].filter(([, { error }]) => error !== undefined).map(([name]) => name)
   }
 
   /** Takes the data of a node. One that is not listed any more is left alone. */
@@ -59,6 +51,8 @@ export class ServiceNodes {
     if (node === undefined) return
     if (node.error !== undefined) this.#isDirty = true
     node.error = undefined
+    if (node.zxid === content.stat.mzxid) return
+    node.zxid = content.stat.mzxid
     this.#take(node, this.#layout.read({ service: this.name, name, content }))
   }
 

@@ -56,15 +56,11 @@ export class ZooKeeperTree {
   }
 
   /**
-   * Reads all lists again, and what could not be read: a right that was taken away shows in no watch, and one that came
-   * back does not either.
+   * Reads everything again. A right that is taken away shows in no watch, nor does one that comes back, and a server
+   * drops the watches of whoever may not read a node that changes without a word.
    */
   async sweep(): Promise<void> {
-    this.#readBase(false)
-    for (const service of this.#services.values()) {
-      this.#readList(service, false)
-      for (const name of service.failing()) this.#readNode(service, name)
-    }
+    this.#readBase(true)
     await this.#settled()
   }
 

@@ -22,7 +22,7 @@ export interface ZooKeeperRegistryOptions {
   /** `user:password`. */
   readonly auth?: string | undefined
   readonly sessionTimeout: number
-  /** How often lists are read although no watch fired. */
+  /** How often everything is read although no watch fired. */
   readonly sweepInterval: number
   readonly protocols: readonly DubboProtocol[]
   /** Globs with `*`; empty = all. */

@@ -23,7 +23,7 @@ export function zooKeeperProvider(
       servers: [server],
       layout: 'curator',
       sessionTimeout: 4000,
-      sweepInterval: 30_000,
+      sweepInterval: 60_000,
       protocols: ['tri', 'rest'],
       include: [],
       exclude: [],
@@ -114,7 +114,7 @@ function harnessFor(layout: TestLayout): RegistryHarness {
         for (const one of await below(zookeeper, layout.base)) await client.setAcl(one, rights())
       }
       return {
-        // A right that is taken away shows in no watch: it shows when the lists are read again.
+        // A right that is taken away shows in no watch: it shows when everything is read again.
         provider: (deps) => {
           const own = { layout: layout.layout, auth: GATEWAY_AUTH, sweepInterval: 500 }
           return zooKeeperProvider(zookeeper.server, own, deps)

@@ -140,15 +140,74 @@ export async function startZooKeeper(options: ZooKeeperTestOptions = {}): Promis
   }
 }
 
+/** Three servers that elect a leader. */
+export interface TestEnsemble {
+  /** `127.0.0.1:port` */
+  readonly servers: readonly string[]
+  /** A client with all rights; the caller must `close` it. */
+  connect(options?: Partial<ZooKeeperOptions>): Promise<ZooKeeperClient>
+  /** SIGKILL for the leader; gives which of the servers it was. */
+  killLeader(): Promise<string>
+  stop(): Promise<void>
+}
+
+/** Starts three servers on free loopback ports and waits until there is a leader. The caller must `stop` it. */
+export async function startZooKeeperEnsemble(): Promise<TestEnsemble> {
+  const ports = new Set<number>()
+  while (ports.size < 9) ports.add(await freePort())
+  const [p1, p2, p3, ...peers] = [...ports] as [number, number, number, ...number[]]
+  const config = [
+    'initLimit=50',
+    'syncLimit=25',
+    ...[0, 1, 2].map((n) => `server.${n + 1}=127.0.0.1:${peers[2 * n]}:${peers[2 * n + 1]}`),
+  ]
+  const members = [p1, p2, p3].map((port, n) => ({
+    server: `127.0.0.1:${port}`,
+    node: new ZooKeeperProcess(port, { config }, n + 1),
+  }))
+  const stop = async () => {
+    await Promise.all(members.map(({ node }) => node.stop()))
+  }
+  const roleOf = async ({ node }: (typeof members)[number]) => {
+    const words = await node.word('srvr').catch(() => '')
+    return /^Mode: (\w+)$/m.exec(words)?.[1]
+  }
+  const leader = async () => {
+    const roles = await Promise.all(members.map(roleOf))
+    const found = members[roles.indexOf('leader')]
+    return roles.every((role) => role !== undefined) ? found : undefined
+  }
+  for (const { node } of members) node.start()
+  const servers = members.map(({ server }) => server)
+  try {
+    await waitFor(leader, { timeoutMs: READY_TIMEOUT_MS, what: 'a leader of three' })
+  } catch (thrown) {
+    await stop()
+    throw thrown
+  }
+  return {
+    servers,
+    connect: (more = {}) => connectZooKeeper({ servers, sessionTimeoutMs: 4000, auth: SUPER_AUTH, ...more }),
+    async killLeader() {
+      const { node, server } = await waitFor(leader)
+      await node.kill9()
+      return server
+    },
+    stop,
+  }
+}
+
 /** One server with a folder of its own; started and ended by its pid. */
 class ZooKeeperProcess {
   readonly #port: number
   readonly #folder = mkdtempSync(join(tmpdir(), 'sluice-zookeeper-'))
   readonly #properties: Readonly<Record<string, string>>
+  readonly #id: number | undefined
   #child: ChildProcess | undefined
   #output = ''
 
-  constructor(port: number, { config = [], properties = {} }: ZooKeeperTestOptions) {
+  /** `id`: its number in an ensemble. */
+  constructor(port: number, { config = [], properties = {} }: ZooKeeperTestOptions, id?: number) {
     if (!existsSync(JAR)) {
       throw new GatewayError('GW_INTERNAL_STATE', `${JAR} is missing: run "npm run servers"`)
     }
@@ -169,6 +228,7 @@ class ZooKeeperProcess {
       'maxClientCnxns=0',
       ...config,
     ]
+    this.#id = id
     writeFileSync(join(this.#folder, 'zoo.cfg'), `${lines.join('\n')}\n`)
   }
 
@@ -182,6 +242,7 @@ class ZooKeeperProcess {
 
   start(): void {
     mkdirSync(join(this.#folder, 'data'), { recursive: true })
+    if (this.#id !== undefined) writeFileSync(join(this.#folder, 'data/myid'), `${this.#id}\n`)
     const properties = Object.entries(this.#properties).map(([key, value]) => `-D${key}=${value}`)
     const java = ['-Xmx160m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', ...properties]
     const main = 'org.apache.zookeeper.server.quorum.QuorumPeerMain'
