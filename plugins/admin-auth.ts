@@ -22,6 +22,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** `open`: without a token. `question`: changes nothing, whatever its method. */
     readonly access?: 'open' | 'question'
+    /** This one changes nothing. */
+    readonly asks?: (request: FastifyRequest) => boolean
   }
 }
 
@@ -38,7 +40,8 @@ const SIGN_IN_FIRST =
 function tokenOf(request: FastifyRequest): string | undefined {
   const { authorization } = request.headers
   const bearer = /^Bearer (.+)$/i.exec(authorization ?? '')?.[1]
-  const consul = request.headers['x-consul-token']
+  // Elsewhere it is a token for somebody else: Consul's own pages send it.
+  const consul = request.url.startsWith('/v1/') ? request.headers['x-consul-token'] : undefined
   return bearer ?? (typeof consul === 'string' && consul !== '' ? consul : undefined)
 }
 
@@ -61,7 +64,9 @@ function certificateSubject(request: FastifyRequest): string | undefined {
 
 /** Changes nothing, whatever its method. */
 export function isReading(request: FastifyRequest): boolean {
-  return READING.has(request.method) || request.routeOptions.config?.access === 'question'
+  if (READING.has(request.method)) return true
+  const { access, asks } = request.routeOptions.config ?? {}
+  return access === 'question' || asks?.(request) === true
 }
 
 /**
@@ -110,7 +115,7 @@ function callerOf(request: FastifyRequest, { sessions, hasClientCertificates }: 
 async function refuse(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const isLink = request.method === 'GET' && /^text\/html\b/.test(request.headers.accept ?? '')
   if (isLink && request.url.startsWith('/tools/')) {
-    reply.header('content-security-policy', "default-src 'none'")
+    reply.header('content-security-policy', "default-src 'none'; frame-ancestors 'none'")
     return reply.code(401).type('text/html; charset=utf-8').send(SIGN_IN_FIRST)
   }
   reply.header('www-authenticate', 'Bearer realm="sluice admin"')

@@ -63,8 +63,8 @@ const ACTIONS: Readonly<Record<string, (params: Params, body: Body) => AuditNote
   'PUT /v1/agent/service/maintenance/:id': ({ id }) => ({ action: 'maintenance', ...named(id) }),
 }
 
-/** Beats of services: no changes. */
-const isBeat = (url: string): boolean => url.startsWith('/v1/agent/check/')
+/** What services and other gateways say every few seconds: no changes. */
+const isBeat = (url: string): boolean => url.startsWith('/v1/agent/check/') || url === '/api/fleet/reports'
 const isAgent = (url: string): boolean => url.startsWith('/v1/')
 
 const named = (target: string | undefined): AuditNote => ({ target: textOf(target) })

@@ -117,6 +117,7 @@ export interface AdminContext {
   traffic(): TrafficView
   /** The last so many. */
   refusals(limit: number): RefusalsView
+  tools(): readonly { readonly name: string; readonly title: string; readonly path: string }[]
   /** Real requests that were explained, newest first; undefined = none ever is. */
   requests(): readonly { readonly id: string; readonly requestId: string }[] | undefined
   /** The last so many changes. */

@@ -15,6 +15,7 @@ import { requestRoutes } from './requests.ts'
 import { routingRoutes } from './routing.ts'
 import { sessionRoutes } from './session.ts'
 import { tableRoutes } from './tables.ts'
+import { toolRoutes } from './tools.ts'
 import { trafficRoutes } from './traffic.ts'
 
 /** Every group of endpoints of the admin side; the only place where one is registered. */
@@ -33,6 +34,7 @@ export const ADMIN_ROUTES: readonly AdminRoutes[] = [
   requestRoutes,
   auditRoutes,
   sessionRoutes,
+  toolRoutes,
   eventRoutes,
   agentRoutes,
   pageRoutes,

@@ -51,6 +51,8 @@ export interface AdminParts extends CandidateDeps, PreviewDeps {
   readonly traffic: Pick<Traffic, 'view'>
   readonly refusals: Refusals
   readonly audit: Audit
+  /** By name. */
+  readonly tools: Readonly<Record<string, { readonly title?: string | undefined }>>
   /** Undefined = no request is explained. */
   readonly debug: LiveRequests | undefined
   state(): GatewayState
@@ -226,6 +228,12 @@ export function createAdminContext(parts: AdminParts): AdminContext {
     contracts: () => parts.contracts.view(),
     forgetContract: (route) => parts.contracts.forget(route),
     traffic: () => parts.traffic.view(),
+    tools: () =>
+      Object.entries(parts.tools).map(([name, { title = name }]) => ({
+        name,
+        title,
+        path: `/tools/${name}/`,
+      })),
     requests: () => parts.debug?.view(),
     audit: (limit) => parts.audit.view(limit),
     refusals: (limit) => parts.refusals.view(limit),

@@ -1,12 +1,15 @@
 import { readFileSync } from 'node:fs'
+import type { ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type FastifyInstance, type FastifyServerOptions, fastify } from 'fastify'
 import { guardAdmin } from '../plugins/admin-auth.ts'
 import { answerProblems } from '../plugins/admin-errors.ts'
 import { Sessions } from '../plugins/admin-session.ts'
 import type { Audit } from '../plugins/audit.ts'
+import { registerTools } from '../plugins/tools.ts'
 import type { AdminContext } from '../routes/context.ts'
 import { ADMIN_ROUTES } from '../routes/index.ts'
+import type { ToolConfig } from './config/tools.ts'
 import { errorText, GatewayError } from './core/errors.ts'
 
 export interface AdminServerOptions {
@@ -23,6 +26,8 @@ export interface AdminServerOptions {
   readonly tls?:
     | { readonly cert: string; readonly key: string; readonly clientCa?: string | undefined }
     | undefined
+  /** Pages of other programs, by name. */
+  readonly tools?: Readonly<Record<string, ToolConfig>>
   readonly context: AdminContext
   readonly log: { error(fields: object, text: string): void }
   /** Adds to the application before its routes. */
@@ -62,6 +67,12 @@ function tlsOptions({ tls }: AdminServerOptions): FastifyServerOptions {
 /** How long a browser stays signed in, unless the configuration says. ms. */
 const SESSION_MS = 8 * 60 * 60_000
 
+/**
+ * On every answer that has none of its own, also those that no route gives: nothing of it is a page, and nobody may frame
+ * it, or a page of a tool could reach out of what its own policy allows.
+ */
+const NO_PAGE = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; sandbox"
+
 /** The admin application without a port; the OpenAPI document is made from it, too. */
 export function createAdminApp(options: AdminServerOptions): FastifyInstance {
   const app = fastify({
@@ -76,6 +87,9 @@ export function createAdminApp(options: AdminServerOptions): FastifyInstance {
     ajv: { customOptions: { coerceTypes: true, removeAdditional: false, allErrors: true } },
   })
   app.decorate('gateway', options.context)
+  app.server.prependListener('request', (_request, response: ServerResponse) => {
+    response.setHeader('content-security-policy', NO_PAGE)
+  })
   // Consul's clients send JSON with whatever content type comes to their mind, or a body of none.
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => {
@@ -98,6 +112,7 @@ export function createAdminApp(options: AdminServerOptions): FastifyInstance {
   options.audit?.watch(app)
   answerProblems(app, options.log)
   options.prepare?.(app)
+  registerTools(app, options.tools ?? {})
   // As a plugin: it waits for what `prepare` registered.
   void app.register(async (own) => {
     for (const routes of ADMIN_ROUTES) routes(own)

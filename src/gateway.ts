@@ -60,6 +60,7 @@ export class Gateway {
       sessionTtl: admin.sessionTtl,
       tls: admin.tls,
       audit: this.#parts.audit,
+      tools: admin.tools,
       context: createAdminContext(this.#parts),
       log: this.#parts.logs.log,
     })

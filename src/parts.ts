@@ -12,6 +12,7 @@ import { Refusals } from '../plugins/refusals.ts'
 import { Traffic } from '../plugins/traffic.ts'
 import { type AdminParts, liveVerdicts, servicesOf, tablesOf, topologyOf } from './admin-context.ts'
 import type { LoadedConfig } from './config/load.ts'
+import { monitorFor } from './config/monitor.ts'
 import { watchFiles } from './config/watch.ts'
 import type { ConfigLoader } from './config-loader.ts'
 import { ControlPlane } from './control.ts'
@@ -238,7 +239,7 @@ export function createParts(options: GatewayOptions): Parts {
     log,
   })
   const monitor = new Monitor({
-    config: config.monitor,
+    config: monitorFor(config.monitor, role),
     events,
     services: () => servicesOf(parts, 'all'),
     registries: () => parts.registries(),
@@ -365,6 +366,7 @@ export function createParts(options: GatewayOptions): Parts {
     traffic: role === 'monitor' ? { view: () => fleet.traffic() } : traffic,
     refusals,
     audit,
+    tools: config.admin.tools,
     debug,
     releases,
     fleet,

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from 'preact/hooks'
 import { useCell } from './lib/cell.js'
 import { cx, html } from './lib/html.js'
 import { place } from './lib/router.js'
-import { needsToken } from './lib/session.js'
+import { needsSignIn } from './lib/session.js'
 import { Note } from './parts/states.js'
 import { Toasts } from './parts/toast.js'
 import { StaleBanner } from './shell/contact.js'
@@ -64,6 +64,6 @@ function Shell() {
 
 /** The whole page. */
 export function App() {
-  const isSignedOut = useCell(needsToken)
+  const isSignedOut = useCell(needsSignIn)
   return html`${isSignedOut ? html`<${SignIn} />` : html`<${Shell} />`}<${Toasts} />`
 }

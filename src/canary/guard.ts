@@ -6,21 +6,25 @@ import {
   quantileOf,
 } from '../core/log-histogram.ts'
 import {
+  addProportions,
   againstLimit,
   againstStable,
   type Evidence,
+  NO_PROPORTION,
   noComparison,
   noExcess,
   type Proportion,
   ratioOf,
   strength,
 } from './evidence.ts'
-import type { Block, CheckState, Guard, GuardCheck, SideCounts } from './release.ts'
+import type { Block, CheckState, Guard, GuardCheck, Pending, SideCounts } from './release.ts'
 
 /** What stable took is forgotten by this part with each block: the hours of the day differ. */
 const FORGET = 0.2
 /** Fewer answers of stable say nothing of its quantiles. */
 const MIN_STABLE_LATENCY = 50
+/** So long requests of one side wait for some of the other: then they are too far apart to be compared. ms. */
+const PENDING_MS = 10 * 60_000
 /** From this part of the way (of logarithms) to an alarm no step upwards is taken. */
 const SUSPICION = 0.5
 
@@ -57,12 +61,21 @@ export function alarmLevel({ checks, falseAlarm }: Guard): number {
   return Math.log(Math.max(1, checks.length) / falseAlarm)
 }
 
-/** Looks at one more block. `isWhole`: the canary has it all, nothing may be left to compare with. Pure. */
+interface Circumstances {
+  /** Requests of the canary in this step. */
+  readonly canaryTotal: number
+  /** The canary has it all: nothing may be left to compare with. */
+  readonly isWhole: boolean
+  /** ms since the epoch. */
+  readonly now: number
+}
+
+/** Looks at one more block. Pure. */
 export function judge(
   guard: Guard,
   before: Readonly<Record<string, CheckState>>,
   block: Block,
-  { canaryTotal, isWhole }: { readonly canaryTotal: number; readonly isWhole: boolean },
+  { canaryTotal, isWhole, now }: Circumstances,
 ): Verdict {
   const fresh = freshChecks(guard)
   const checks: Record<string, CheckState> = {}
@@ -71,7 +84,7 @@ export function judge(
   const alarm = alarmLevel(guard)
   for (const check of guard.checks) {
     const state = before[check.name] ?? (fresh[check.name] as CheckState)
-    const seen = look(check, state, block, alarm, guard.failures)
+    const seen = look(check, state, { block, alarm, failures: guard.failures, now })
     checks[check.name] = seen.state
     if (seen.bad !== undefined) bad.push(seen.bad)
     if (seen.missing !== undefined) missing.push(seen.missing)
@@ -91,10 +104,18 @@ interface Look {
   readonly uncompared?: string
 }
 
-function look(check: GuardCheck, state: CheckState, block: Block, alarm: number, failures: number): Look {
+interface Sight {
+  readonly block: Block
+  readonly alarm: number
+  readonly failures: number
+  readonly now: number
+}
+
+function look(check: GuardCheck, state: CheckState, sight: Sight): Look {
+  const { block, alarm, failures } = sight
   switch (check.kind) {
     case 'share':
-      return lookAtShare(check, state, block, alarm)
+      return lookAtShare(check, state, sight)
     case 'latency':
       return lookAtLatency(check, state, block, alarm)
     case 'value':
@@ -105,19 +126,23 @@ function look(check: GuardCheck, state: CheckState, block: Block, alarm: number,
 function lookAtShare(
   check: GuardCheck & { kind: 'share' },
   state: CheckState,
-  { canary, stable }: Block,
-  alarm: number,
+  { block: { canary, stable }, alarm, now }: Sight,
 ): Look {
   const [ours, theirs] = [shareOf(canary, check.header), shareOf(stable, check.header)]
   const { maxIncrease, max, name } = check
   if (maxIncrease !== undefined) {
-    const evidence = againstStable(state.evidence, ours, theirs)
+    const waiting = gather(state.pending, ours, theirs, now)
+    const evidence = isDue(waiting, now)
+      ? againstStable(state.evidence, waiting.canary, waiting.stable)
+      : state.evidence
+    const isEmpty = waiting.canary.total + waiting.stable.total === 0
+    const pending = isEmpty || isDue(waiting, now) ? undefined : waiting
     const increase = ratioOf(evidence.canary) - ratioOf(evidence.stable)
     const isBad = strength(evidence) > alarm && increase > maxIncrease
     const isOver = max !== undefined && ratioOf(evidence.canary) > max && strength(evidence) > alarm
-    const look = { state: { ...state, evidence }, ...suspicion(name, evidence, alarm) }
+    const look = { state: { ...state, evidence, pending }, ...suspicion(name, evidence, alarm) }
     if (isBad || isOver) return { ...look, bad: shareText(name, evidence) }
-    if (evidence.stable.total > 0) return look
+    if (evidence.stable.total + waiting.stable.total > 0) return look
     return { ...look, uncompared: `${name}: no request of stable to compare with` }
   }
   const evidence = againstLimit(state.evidence, ours, max ?? 1)
@@ -128,6 +153,19 @@ function lookAtShare(
       ? { bad: `${name}: ${portion(evidence.canary)}, allowed are ${percent(max ?? 1)}` }
       : {}),
   }
+}
+
+function gather(before: Pending | undefined, canary: Proportion, stable: Proportion, now: number): Pending {
+  return {
+    since: before?.since ?? now,
+    canary: addProportions(before?.canary ?? NO_PROPORTION, canary),
+    stable: addProportions(before?.stable ?? NO_PROPORTION, stable),
+  }
+}
+
+/** Of both sides there is something, or it is too late for the other. A block of one side is no evidence. */
+function isDue({ since, canary, stable }: Pending, now: number): boolean {
+  return (canary.total > 0 && stable.total > 0) || now - since >= PENDING_MS
 }
 
 /** Not bad enough to go back, too bad to go on. */

@@ -55,6 +55,7 @@ export function advance(ramp: Ramp, state: ReleaseState, block: Block, now: numb
   const verdict = judge(ramp.guard, state.checks, block, {
     canaryTotal: counts.canary.total,
     isWhole: state.percent >= 10_000,
+    now,
   })
   const breaches = openBreaches(ramp, state, block.breaches)
   const seen: ReleaseState = { ...state, counts, checks: verdict.checks, breaches }

@@ -1,6 +1,6 @@
 import type { GuardSpec, RampSpec } from '../core/canary.ts'
 import type { BucketCounts } from '../core/log-histogram.ts'
-import type { Evidence } from './evidence.ts'
+import type { Evidence, Proportion } from './evidence.ts'
 
 export type {
   GuardCheckSpec as GuardCheck,
@@ -37,9 +37,19 @@ export interface Block {
 
 export type ReleaseStatus = 'waiting' | 'ramping' | 'holding' | 'paused' | 'promoted' | 'finished' | 'aborted'
 
+/** Requests of one side only: they wait for the other one, to be compared with it. */
+export interface Pending {
+  /** When the first of them was counted. ms since the epoch. */
+  readonly since: number
+  readonly canary: Proportion
+  readonly stable: Proportion
+}
+
 /** What is known of one check in the current step. */
 export interface CheckState {
   readonly evidence: Evidence
+  /** Absent = nothing waits. */
+  readonly pending?: Pending | undefined
   /** For latency against stable: what stable took lately. */
   readonly stableLatency: BucketCounts
   /** Bad values in a row. */

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { tools } from './tools.ts'
 import { duration, listenAddress } from './values.ts'
 
 /** The key `admin`: who may see and change what the gateway does, and what is kept of it. */
@@ -67,6 +68,7 @@ export const admin = z
       .describe(
         'Changes through the admin API: the last 500 are in GET /api/audit, each is a line of the log.',
       ),
+    tools,
     tls: z
       .strictObject({
         cert: z.string().describe('PEM file: certificate and chain.'),

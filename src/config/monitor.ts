@@ -162,6 +162,12 @@ const alerts = z
       .array(webUrl())
       .default([])
       .describe('Alertmanagers, each of a cluster: http://alertmanager:9093. Default: none.'),
+    tell: z
+      .enum(['all', 'monitor'])
+      .default('all')
+      .describe(
+        'Who tells them: all = each gateway with this file, and `sluice monitor`; monitor = that alone, so that a webhook hears of each alert once. Default all.',
+      ),
     resend: duration()
       .default(60_000)
       .superRefine(atLeast(1000, '1s'))
@@ -184,6 +190,18 @@ export const monitor = z
   .describe('History of instances, flapping, alerts; see docs/monitor.md.')
 
 export type MonitorConfig = z.output<typeof monitor>
+
+/** What it means for a gateway, or for `sluice monitor` with the same file. */
+export function monitorFor(config: MonitorConfig, role: 'gateway' | 'monitor'): MonitorConfig {
+  const { history, alerts } = config
+  if (role === 'monitor') {
+    // On one machine with a gateway both would write to it.
+    return history.file === undefined
+      ? config
+      : { ...config, history: { ...history, file: `${history.file}.monitor` } }
+  }
+  return alerts.tell === 'all' ? config : { ...config, alerts: { ...alerts, notify: [], alertmanager: [] } }
+}
 
 /** With the file of the history as an absolute path, or without one. `base`: makes a path of the file absolute. */
 export function resolveHistory(

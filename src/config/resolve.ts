@@ -90,10 +90,16 @@ function absoluteAuth<T extends { ca: string; crl?: string | undefined }>(
 }
 
 function absoluteAdmin(admin: MainFile['admin'], base: (path: string) => string): MainFile['admin'] {
-  const { tls, audit } = admin
+  const { tls, audit, tools } = admin
   return {
     ...admin,
     audit: audit.file === undefined ? audit : { file: base(audit.file) },
+    tools: Object.fromEntries(
+      Object.entries(tools).map(([name, tool]) => [
+        name,
+        tool.ca === undefined ? tool : { ...tool, ca: base(tool.ca) },
+      ]),
+    ),
     ...(tls === undefined
       ? {}
       : {

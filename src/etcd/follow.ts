@@ -54,9 +54,13 @@ export async function followPrefix(
   while (!signal.aborted) {
     try {
       const follower = new Follower(client, options, handlers, deps)
-      const end = await follower.run(signal, () => {
-        isKnown = true
-        failures = 0
+      const end = await follower.run(signal, {
+        onListed: () => {
+          isKnown = true
+        },
+        onReady: () => {
+          failures = 0
+        },
       })
       if (end === 'ended') return
       // Compacted between the list and the watch; once is chance, again and again is not.
@@ -103,6 +107,7 @@ class Follower {
   readonly #handlers: FollowHandlers
   readonly #deps: FollowDeps
   readonly #keys = new Set<string>()
+  #isCounted = true
   #revision = 0
   /** Counts messages, to see whether any came while a probe was on its way. */
   #heard = 0
@@ -114,12 +119,16 @@ class Follower {
     this.#deps = deps
   }
 
-  async run(signal: AbortSignal, onReady: () => void): Promise<'ended' | 'compacted'> {
+  async run(
+    signal: AbortSignal,
+    { onListed, onReady }: { onListed(): void; onReady(): void },
+  ): Promise<'ended' | 'compacted'> {
     const { prefix } = this.#options
     const { entries, revision } = await this.#client.list(prefix, { signal })
     this.#revision = revision
-    for (const { key } of entries) this.#keys.add(key)
+    for (const { key } of entries) this.#add(key)
     this.#handlers.onList(entries, revision)
+    onListed()
     const stop = new AbortController()
     const either = AbortSignal.any([signal, stop.signal])
     const watching = this.#client.watch(
@@ -140,11 +149,17 @@ class Follower {
     this.#heard++
     this.#revision = Math.max(this.#revision, revision)
     for (const { type, key } of events) {
-      if (type === 'put') this.#keys.add(key)
+      if (type === 'put') this.#add(key)
       else this.#keys.delete(key)
     }
     if (events.length === 0) this.#handlers.onAlive?.()
     else this.#handlers.onEvents(events, revision)
+  }
+
+  #add(key: string): void {
+    this.#keys.add(key)
+    // A key that is no text: several may look alike, and their number says nothing.
+    if (key.includes('\uFFFD')) this.#isCounted = false
   }
 
   /** Rejects when the watch is not to be trusted any more. */
@@ -174,7 +189,8 @@ class Follower {
       const { prefix } = this.#options
       const options = { signal, endpoint, timeoutMs: PROBE_TIMEOUT_MS }
       const { count, newest } = await this.#client.look(prefix, this.#revision, options)
-      if (count === this.#keys.size && newest <= this.#revision) return undefined
+      const isComplete = !this.#isCounted || count === this.#keys.size
+      if (isComplete && newest <= this.#revision) return undefined
       return new GatewayError('GW_REGISTRY_ANSWER', `${endpoint}: the watch missed a change: reading anew`)
     } catch (thrown) {
       if (thrown instanceof GatewayError) return thrown

@@ -26,7 +26,7 @@ export interface WatchOptions {
 export interface WatchHandlers {
   /** The watch stands. */
   onReady?(): void
-  /** Changes in their order. `revision`: of the newest change that etcd has seen; without events a sign of life. */
+  /** Changes in their order, with the revision of the newest; without any it is a sign of life: all up to there was told. */
   onEvents(events: readonly EtcdEvent[], revision: number): void
 }
 
@@ -120,7 +120,9 @@ function take(
     return { ...toEntry(kv), type: type === 'DELETE' ? 'delete' : 'put' }
   })
   if (result.created !== true || events.length > 0) {
-    handlers.onEvents(events, Number(result.header?.revision ?? 0))
+    // With events the header may be ahead of those that are still to come.
+    const newest = Math.max(0, ...events.map(({ modRevision }) => modRevision))
+    handlers.onEvents(events, events.length > 0 ? newest : Number(result.header?.revision ?? 0))
   }
   return undefined
 }

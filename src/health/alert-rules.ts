@@ -85,8 +85,9 @@ function minHealthy(rule: AlertRule): Evaluate {
   return (world) => {
     const found = world.services.filter(isMine).flatMap((service) => minHealthyOf(rule, service, world))
     if (named === undefined || world.services.some(isMine)) return found
-    const summary = `${named}: no route and no configuration names this service`
-    return [{ subject: named, service: named, summary }]
+    const finding = { subject: named, service: named, summary: `${named}: nobody knows this service` }
+    const isKnown = world.registries.every(({ status }) => status.state === 'live')
+    return [isKnown ? finding : { ...finding, isUnknown: true }]
   }
 }
 

@@ -163,27 +163,6 @@ function routesByService(table: Table): ReadonlyMap<string, readonly string[]> {
   return names
 }
 
-/** Those of the table, and if they are wanted those that only a registry knows; by name. */
-function servicesBy({
-  table,
-  registry,
-  unrouted,
-  only,
-}: Pick<ServicesInput, 'table' | 'registry' | 'unrouted' | 'only'>): Service[] {
-  const services = [...(table?.services.values() ?? [])].filter(
-    ({ name }) => only === undefined || name === only,
-  )
-  if (unrouted !== undefined) {
-    const known = new Set([...(table?.services.values() ?? [])].map(({ policy }) => policy.registryName))
-    for (const [name, state] of registry.services) {
-      if (known.has(name) || table?.services.has(name) === true || (only !== undefined && name !== only))
-        continue
-      services.push(unroutedService(name, state, unrouted))
-    }
-  }
-  return services.sort((a, b) => (a.name < b.name ? -1 : 1))
-}
-
 type ServicesInput = Pick<
   TopologyInput,
   'table' | 'instances' | 'services' | 'registry' | 'unrouted' | 'flapping' | 'now'
@@ -192,28 +171,37 @@ type ServicesInput = Pick<
   readonly only?: string
 }
 
+/** The one of this name: as the table has it, else, if that is wanted, as the registry does. */
+function serviceNamed(only: string, { table, registry, unrouted }: ServicesInput): Service[] {
+  const service = table?.services.get(only)
+  if (service !== undefined) return [service]
+  const state = registry.services.get(only)
+  return state === undefined || unrouted === undefined ? [] : [unroutedService(only, state, unrouted)]
+}
+
+/** Those of the table, and if they are wanted those that only a registry knows; by name. */
+function servicesBy(input: ServicesInput): Service[] {
+  const { table, registry, unrouted, only } = input
+  if (only !== undefined) return serviceNamed(only, input)
+  const services = [...(table?.services.values() ?? [])]
+  if (unrouted !== undefined) {
+    const known = new Set(services.map(({ policy }) => policy.registryName))
+    for (const [name, state] of registry.services) {
+      if (known.has(name) || table?.services.has(name) === true) continue
+      services.push(unroutedService(name, state, unrouted))
+    }
+  }
+  return services.sort((a, b) => (a.name < b.name ? -1 : 1))
+}
+
 /** Services with all their instances, by name. */
-export function viewServices({
-  table,
-  instances,
-  services,
-  registry,
-  unrouted,
-  flapping,
-  now,
-  only,
-}: ServicesInput): ServiceView[] {
+export function viewServices(input: ServicesInput): ServiceView[] {
+  const { table, instances, services, registry, flapping, now } = input
   if (table === undefined) return []
   const live = new Map(instances.map((one) => [one.instance.key, one]))
   const loads = new Map(services.map((one) => [one.service, one]))
   const routes = routesByService(table)
-  const shown = servicesBy({
-    table,
-    registry,
-    ...(unrouted === undefined ? {} : { unrouted }),
-    ...(only === undefined ? {} : { only }),
-  })
-  return shown.map((service) => {
+  return servicesBy(input).map((service) => {
     const latest =
       service.source === 'static' ? undefined : registry.services.get(service.policy.registryName)
     const checked = new Map(latest?.instances.map((one) => [one.key, one]))

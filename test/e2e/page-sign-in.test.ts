@@ -53,8 +53,8 @@ test('the API is closed, the files of the page are open', async () => {
   }
 })
 
-test('a wrong token is refused in words, the right one opens the page and stays in this tab only', async () => {
-  const { page, close } = await openPage(browser, gateway.adminUrl, { at: 'services' })
+test('a wrong token is refused in words, the right one opens the page and stays nowhere', async () => {
+  const { page, context, close } = await openPage(browser, gateway.adminUrl, { at: 'services' })
   const field = page.getByLabel('Token')
   await field.waitFor()
   expect(await field.evaluate((element) => element.matches(':focus'))).toBe(true)
@@ -63,16 +63,33 @@ test('a wrong token is refused in words, the right one opens the page and stays 
   await page.keyboard.press('Enter')
   await page.getByText('The gateway refused this token.').waitFor()
   await field.fill(TOKEN)
+  await page.getByLabel('Your name').fill('maria')
   await page.keyboard.press('Enter')
   await page.getByRole('heading', { name: 'Services' }).waitFor()
   await page.getByText('Live', { exact: true }).waitFor()
-  expect(await stored(page)).toEqual({ session: [TOKEN], local: [], cookie: '' })
-  expect(page.url()).not.toContain(TOKEN)
+  await page.getByText('maria', { exact: true }).waitFor()
+  expect(await stored(page)).toEqual({ session: [], local: [], cookie: '' })
+  const cookies = await context.cookies()
+  expect(cookies).toMatchObject([{ httpOnly: true, sameSite: 'Strict' }])
+  expect(JSON.stringify(cookies)).not.toContain(TOKEN)
 
   await page.reload()
   await page.getByText('Live', { exact: true }).waitFor()
   await page.getByRole('button', { name: 'Sign out' }).click()
   await field.waitFor()
-  expect(await stored(page)).toEqual({ session: [], local: [], cookie: '' })
+  expect(await context.cookies()).toEqual([])
+  await close()
+})
+
+test('a session that ends leads back to the sign-in, and on to where one was', async () => {
+  const { page, context, close } = await openPage(browser, gateway.adminUrl, { at: 'events' })
+  const field = page.getByLabel('Token')
+  for (let round = 0; round < 2; round += 1) {
+    await field.fill(TOKEN)
+    await page.keyboard.press('Enter')
+    await page.getByText('The gateway is ready').waitFor()
+    await context.clearCookies()
+    await field.waitFor()
+  }
   await close()
 })

@@ -93,11 +93,15 @@ test('from the list to a service, an instance and its checks', async () => {
   await page.getByRole('link', { name: 'catalog' }).click()
   await page.getByText('1.0.0 × 1, 2.0.0 × 1').waitFor()
   const [first] = await instancesOf('catalog')
-  await page.getByRole('link', { name: first?.address ?? '' }).click()
+  await page
+    .getByRole('link', { name: first?.address ?? '' })
+    .first()
+    .click()
   const panel = page.getByRole('complementary', { name: 'Instance' })
   await panel.getByText('in rotation', { exact: true }).waitFor()
   await panel.getByText(first?.id ?? '', { exact: true }).waitFor()
   await panel.getByRole('listitem').filter({ hasText: 'passing' }).first().waitFor()
+  await panel.getByRole('listitem').filter({ hasText: 'appeared, ' }).waitFor()
   await page.keyboard.press('Escape')
   await panel.waitFor({ state: 'detached' })
   expect(problems).toEqual([])
@@ -193,7 +197,7 @@ test('a session that may not write is offered no change', async () => {
   const [one] = await instancesOf('orders')
   const { page, close } = await openPage(browser, gateway.adminUrl, {
     at: `services/orders?instance=${encodeURIComponent(one?.key ?? '')}`,
-    answers: { '/api/session': { canWrite: false, who: 'reader' } },
+    answers: { '/api/session': { canWrite: false, who: 'reader', via: 'session', hasSignIn: true } },
   })
   await page.getByText('read-only').waitFor()
   await page.getByText('in rotation', { exact: true }).first().waitFor()

@@ -100,6 +100,20 @@ describe('one member', () => {
     expect(watched.status()?.lastError).toBeUndefined()
   })
 
+  test('keys that are no text are named, and do not make it read anew for ever', async () => {
+    const binary = (byte: number) =>
+      Buffer.concat([Buffer.from(key('x')), Buffer.from([byte])]).toString('base64')
+    await etcd.put(key('a'), record(1))
+    for (const byte of [0xfe, 0xff]) await etcd.call('/kv/put', { key: binary(byte), value: 'eA==' })
+    const watched = watch(etcd.url)
+    await waitFor(() => ids(watched) === 'a' && isLive(watched))
+    expect(watched.snapshot()?.problems[0]).toContain('is left out')
+    const last = watched.status()?.lastSuccess ?? 0
+    await waitFor(() => (watched.status()?.lastSuccess ?? 0) > last + 1500, { what: 'two probes' })
+    expect(watched.snapshot()?.epoch).toBe(0)
+    for (const byte of [0xfe, 0xff]) await etcd.call('/kv/deleterange', { key: binary(byte) })
+  })
+
   test('connections that are cut: stale for a moment, then as before with what changed', async () => {
     await etcd.put(key('a'), record(1))
     const watched = watch(await throughProxy())

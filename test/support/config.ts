@@ -9,7 +9,7 @@ export function configFolder(files: Readonly<Record<string, string>>): { folder:
   const folder = mkdtempSync(join(tmpdir(), 'sluice-config-'))
   for (const [name, text] of Object.entries({ 'sluice.yaml': '', ...files })) {
     mkdirSync(dirname(join(folder, name)), { recursive: true })
-    const needsVersion = name === 'sluice.yaml' && !text.includes('version:')
+    const needsVersion = name === 'sluice.yaml' && !/^version:/m.test(text)
     writeFileSync(join(folder, name), needsVersion ? `version: 1\n${text}` : text)
   }
   return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) }

@@ -59,6 +59,8 @@ export interface ConsulTestOptions {
   readonly acl?: boolean
   /** PEM files: it also listens with TLS, and wants a certificate that `ca` signed. */
   readonly tls?: { readonly cert: string; readonly key: string; readonly ca: string }
+  /** Serves its pages, too. Default false. */
+  readonly hasUi?: boolean
   /** Take the port, but do not start: `restart` starts it. Default false. */
   readonly isDown?: boolean
 }
@@ -87,6 +89,7 @@ export async function startConsul(options: ConsulTestOptions = {}): Promise<Test
     bind_addr: '127.0.0.1',
     client_addr: '127.0.0.1',
     bootstrap: true,
+    ui: options.hasUi === true,
     ports: {
       http,
       dns: -1,

@@ -1,3 +1,5 @@
+import type { AlertView, HistoryView } from '../../src/core/monitor-view.ts'
+import type { TrafficView } from '../../src/core/traffic-view.ts'
 import type { InstanceView, RouteView, ServiceView, TopologyView } from '../../src/core/views.ts'
 
 /** Answers of the admin API as the page reads them, for landscapes that are too large or too ill to start in a test. */
@@ -149,7 +151,7 @@ function traffic(seed: number, base: number, from: number) {
   }
 }
 
-export function trafficAnswer({ services, instances, now, names }: Landscape) {
+export function trafficAnswer({ services, instances, now, names }: Landscape): TrafficView {
   const from = now - BUCKETS * BUCKET_MS
   const all = Array.from({ length: services }, (_, index) => {
     const name = nameOf(index, names)
@@ -177,21 +179,18 @@ export function trafficAnswer({ services, instances, now, names }: Landscape) {
   }
 }
 
-export function historyAnswer({ now, names }: Landscape) {
+export function historyAnswer({ now, names }: Landscape): HistoryView {
   const name = nameOf(0, names)
   const at = (minutes: number) => now - minutes * 60_000
-  const one = {
-    service: name,
-    key: `local/dc1/node-0/${name}-0`,
-    address: '10.1.0.1:8080',
-    version: '2.0.4',
-  }
+  const address = '10.1.0.1:8080'
+  const one = { service: name, key: `local/dc1/node-0/${name}-0`, address, version: '2.0.4' }
   return {
     from: at(2000),
-    flapping: [{ service: name, key: one.key, changes: 6, since: at(9) }],
+    registries: [],
+    flapping: [{ service: name, key: one.key, address, changes: 6, since: at(9) }],
     entries: [
       { ...one, at: at(1), what: 'returned', to: 'passing' },
-      { ...one, at: at(2), what: 'ejected', to: 'passing', reason: '5 failures of the gateway in a row' },
+      { ...one, at: at(2), what: 'ejected', to: 'ejected', reason: '5 failures of the gateway in a row' },
       { ...one, at: at(9), what: 'changed', from: 'critical', to: 'passing' },
       { ...one, at: at(11), what: 'changed', from: 'passing', to: 'critical', reason: 'TTL expired' },
       { ...one, at: at(1500), what: 'appeared', to: 'passing' },
@@ -199,28 +198,32 @@ export function historyAnswer({ now, names }: Landscape) {
   }
 }
 
-export function alertsAnswer({ now, names }: Landscape) {
+export function alertsAnswer({ now, names }: Landscape): { alerts: AlertView[] } {
+  const common = { state: 'firing' as const, labels: {} }
   return {
     alerts: [
       {
+        ...common,
         id: 'a1',
-        rule: 'min-healthy',
+        rule: 'TooFewHealthy',
         kind: 'minHealthy',
         severity: 'critical',
         service: nameOf(3, names),
         summary: 'only 1 of 4 instances is healthy, 2 are wanted',
+        activeAt: now - 190_000,
         since: now - 130_000,
-        state: 'firing',
       },
       {
+        ...common,
         id: 'a2',
-        rule: 'version-skew',
-        kind: 'skew',
+        rule: 'RegistryStale',
+        kind: 'registryStale',
         severity: 'warning',
-        service: nameOf(0, names),
-        summary: 'two versions for longer than 1 h: 2.0.4, 2.1.0',
-        since: now - 4_000_000,
-        state: 'firing',
+        service: '',
+        registry: 'legacy',
+        summary: 'has not answered for 95 s',
+        activeAt: now - 95_000,
+        since: now - 35_000,
       },
     ],
   }
@@ -234,6 +237,6 @@ export function landscapeAnswers(landscape: Landscape): Record<string, unknown> 
     '/api/traffic': trafficAnswer(landscape),
     '/api/history': historyAnswer(landscape),
     '/api/alerts': alertsAnswer(landscape),
-    '/api/session': { canWrite: true, who: 'maria' },
+    '/api/session': { canWrite: true, who: 'maria', via: 'session', hasSignIn: true },
   }
 }

@@ -29,9 +29,6 @@ export interface OpenOptions {
   readonly answers?: Readonly<Record<string, unknown>>
 }
 
-/** Gateways may be without these; the browser complains of each 404, the page does not. */
-const OPTIONAL = /\/api\/(?:alerts|history|session|fleet|traffic)(?:\?|$)/
-
 /** A new tab of its own session at `url`. */
 export async function openPage(browser: Browser, url: string, options: OpenOptions = {}): Promise<OpenPage> {
   const { at = '', width = 1280, height = 800, scheme = 'light', answers = {} } = options
@@ -40,8 +37,7 @@ export async function openPage(browser: Browser, url: string, options: OpenOptio
   const problems: string[] = []
   page.on('pageerror', (error) => problems.push(String(error)))
   page.on('console', (message) => {
-    const isMissing = message.text().includes('404') && OPTIONAL.test(message.location().url)
-    if (/error|warning/.test(message.type()) && !isMissing) problems.push(message.text())
+    if (/error|warning/.test(message.type())) problems.push(message.text())
   })
   await page.route(
     ({ pathname }) => pathname in answers,

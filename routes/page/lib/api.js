@@ -1,6 +1,6 @@
 // @ts-check
 import { cell } from './cell.js'
-import { needsToken, token } from './session.js'
+import { needsSignIn, sessionCount } from './session.js'
 
 /** The gateway has to answer within this. ms. */
 const PATIENCE_MS = 10_000
@@ -31,17 +31,15 @@ function tellContact(isLost, reason = '') {
 }
 
 /**
- * One request with the token of this session. Throws ApiProblem when there is no answer, or one of 401.
+ * One request of this session. Throws ApiProblem when there is no answer, or one of 401.
  * @param {string} path
  * @param {RequestInit} [init]
  */
 export async function ask(path, init = {}) {
-  const headers = new Headers(init.headers)
-  const sent = token()
-  if (sent !== '') headers.set('authorization', `Bearer ${sent}`)
+  const session = sessionCount.get()
   let response
   try {
-    response = await fetch(path, { ...init, headers, cache: 'no-store', credentials: 'same-origin' })
+    response = await fetch(path, { ...init, cache: 'no-store', credentials: 'same-origin' })
   } catch (thrown) {
     if (init.signal?.aborted && init.signal.reason?.name !== 'TimeoutError') throw thrown
     tellContact(true, 'the gateway does not answer')
@@ -50,8 +48,8 @@ export async function ask(path, init = {}) {
   tellContact(false)
   if (response.status === 401) {
     // A sign-in may have happened while this one was under way.
-    if (token() === sent) needsToken.set(true)
-    throw new ApiProblem(401, 'the admin API needs a token')
+    if (sessionCount.get() === session) needsSignIn.set(true)
+    throw new ApiProblem(401, 'the admin API wants a sign-in')
   }
   return response
 }

@@ -3,8 +3,11 @@ import { useResource } from './resource.js'
 
 /** The endpoints that several views read, with how often; a view with one of its own uses `useResource`. */
 
+/** @type {import('./contract.js').SessionView} */
+const NOBODY = { canWrite: false, who: '', via: 'open', hasSignIn: false }
+
 /** Events after which the topology is another one. */
-const TOPOLOGY_EVENTS = ['table', 'instance', 'ejection', 'panic', 'breaker', 'registry', 'state']
+const TOPOLOGY_EVENTS = ['table', 'instance', 'ejection', 'panic', 'breaker', 'registry', 'state', 'flapping']
 
 /** @returns {import('./resource.js').Known<import('./contract.js').TopologyView>} */
 export const useTopology = () => useResource('/api/topology', { everyMs: 3000, on: TOPOLOGY_EVENTS })
@@ -25,9 +28,9 @@ export const useFleet = () => useResource('/api/fleet', { everyMs: 5000 })
 /** @returns {import('./resource.js').Known<import('./contract.js').TablesView>} */
 export const useTables = () => useResource('/api/tables', { everyMs: 15_000, on: ['table', 'rejected'] })
 
-/** May this session change something? A gateway without this endpoint asks nothing. */
+/** Who is here, and may they change something? Nobody may before it is known. */
 export function useSession() {
   /** @type {import('./resource.js').Known<import('./contract.js').SessionView>} */
-  const { state, data } = useResource('/api/session', { everyMs: 60_000 })
-  return { canWrite: state === 'missing' || data?.canWrite === true, who: data?.who ?? '' }
+  const { data } = useResource('/api/session', { everyMs: 60_000 })
+  return data ?? NOBODY
 }

@@ -1,6 +1,6 @@
 // @ts-check
 import { plural, span } from './format.js'
-import { releaseTone, stateTone } from './health.js'
+import { releaseTone, severityTone, stateTone } from './health.js'
 
 /** @typedef {import('./events.js').SeenEvent} SeenEvent */
 /** @typedef {import('./health.js').Tone} Tone */
@@ -59,6 +59,18 @@ const TELL = {
     tone: releaseTone(status),
     subject: '',
     text: `Release ${canary}: ${status} at ${percent} %, by ${by}: ${reason}`,
+  }),
+  alert: ({ rule, state, severity, service, registry, instance, summary }) => ({
+    tone: state === 'resolved' ? 'good' : severityTone(severity),
+    subject: service ?? '',
+    instance,
+    text: `${service ? '' : `Registry ${registry}: `}${rule} ${state === 'resolved' ? 'is over' : 'fires'}: ${summary}`,
+  }),
+  flapping: ({ service, key, changes, state }) => ({
+    tone: state === 'begin' ? 'warn' : 'good',
+    subject: service,
+    instance: key,
+    text: state === 'begin' ? `flaps: ${plural(changes, 'change')}` : 'no longer flaps',
   }),
   overload: ({ state, level, reason }) => ({
     tone: state === 'end' ? 'good' : 'bad',

@@ -1,7 +1,7 @@
 // @ts-check
 import { ApiProblem, ask } from './api.js'
 import { cell } from './cell.js'
-import { sessionCount, token } from './session.js'
+import { sessionCount } from './session.js'
 
 /**
  * @typedef {object} SeenEvent
@@ -141,10 +141,8 @@ function pause(ms) {
 /** Follows what happens in the gateway for as long as the page is open. Call once. */
 export function startEvents() {
   sessionCount.watch(() => {
-    if (token() === '') {
-      events.set([])
-      lastId = '0'
-    }
+    events.set([])
+    lastId = '0'
     restart()
   })
   void follow()

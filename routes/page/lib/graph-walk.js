@@ -55,6 +55,14 @@ export function createWalk(components, y) {
 
   return {
     nodes,
+    /** The node at a place of the graph; empty = none. @param {number} left @param {number} top */
+    at(left, top) {
+      for (const { id, kind } of nodes.values()) {
+        const { x, width, height: tall } = SHAPES[kind]
+        if (left >= x && left <= x + width && Math.abs(top - height(id)) <= tall / 2) return id
+      }
+      return ''
+    },
     first: () => components[0]?.nodes[0]?.id,
     /** The node that a key leads to; undefined = the key does not move. @param {string} id @param {string} key */
     step(id, key) {

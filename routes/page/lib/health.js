@@ -9,9 +9,9 @@
 export const USE_TEXT = { rotation: 'in rotation', ejected: 'ejected', reserve: 'in reserve', out: 'out' }
 
 /** @param {InstanceView} instance @returns {Tone} */
-export function instanceTone({ use, state }) {
+export function instanceTone({ use, state, flapping }) {
   if (use === 'ejected' || state === 'critical') return 'bad'
-  if (use === 'rotation') return state === 'warning' ? 'warn' : 'good'
+  if (use === 'rotation') return state === 'warning' || flapping ? 'warn' : 'good'
   return state === 'draining' || state === 'maintenance' ? 'idle' : 'warn'
 }
 

@@ -3,7 +3,7 @@ import { useEffect } from 'preact/hooks'
 import { ApiProblem, askJson } from './api.js'
 import { cell, useCell } from './cell.js'
 import { onEvent } from './events.js'
-import { sessionCount, token } from './session.js'
+import { sessionCount } from './session.js'
 import { share } from './share.js'
 
 /**
@@ -85,7 +85,7 @@ function createResource(path) {
     if ([...wishes].some(({ on = [] }) => on.includes(type) || on.includes('*'))) schedule(DEBOUNCE_MS)
   })
   sessionCount.watch(() => {
-    if (token() === '') known.set(NOTHING)
+    known.set(NOTHING)
     schedule(0)
   })
   document.addEventListener('visibilitychange', () => schedule(0))

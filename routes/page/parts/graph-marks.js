@@ -71,20 +71,20 @@ function texts({ kind, label, sub, rps, counts }, top, room) {
 }
 
 /**
- * @type {import('preact').ComponentClass<{ node: GraphNode, y: number, isFar: boolean, isChosen: boolean, isActive: boolean, isDim: boolean }>}
+ * @type {import('preact').ComponentClass<{ node: GraphNode, y: number, isChosen: boolean, isActive: boolean, isDim: boolean }>}
  */
-export const NodeMark = memo(({ node, y, isFar, isChosen, isActive, isDim }) => {
+export const NodeMark = memo(({ node, y, isChosen, isActive, isDim }) => {
   const { id, kind, tone, isOpen } = node
   const { x, width, height } = SHAPES[kind]
   const top = y - height / 2
-  const canOpen = isOpen !== undefined && !isFar
+  const canOpen = isOpen !== undefined
   return html`
     <g id=${domId(id)} data-id=${id} role="img" aria-label=${nodeInWords(node)}
       class=${cx('mark', `is-${kind}`, `tone-${tone}`, isChosen && 'is-chosen', isActive && 'is-active', isDim && 'is-dim')}>
       <title>${node.label}${node.sub ? ` · ${node.sub}` : ''}</title>
       <rect class="box" x=${x} y=${top} width=${width} height=${height} rx="7" />
       <path class="edge-mark" d="M${x + 3.5} ${top + 7}V${top + height - 7}" />
-      ${!isFar && texts(node, top, width - (canOpen ? 24 : 0))}
+      ${texts(node, top, width - (canOpen ? 24 : 0))}
       ${
         canOpen &&
         html`<g class="opener" data-toggle=${id}><rect x=${x + width - 26} y=${top + 2} width="24" height="24" rx="5" />

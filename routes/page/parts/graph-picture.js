@@ -3,16 +3,17 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/ho
 import { bounded, fitted, opening, showing, zoomed } from '../lib/camera.js'
 import { createWalk } from '../lib/graph-walk.js'
 import { cx, html } from '../lib/html.js'
-import { GATEWAY_WIDTH, SHAPES } from '../lib/layout.js'
+import { SHAPES } from '../lib/layout.js'
 import { listenGestures } from './gestures.js'
-import { domId, EdgeMark, GatewayMark, NodeMark } from './graph-marks.js'
+import { FarMarks, Marks } from './graph-layers.js'
+import { domId, GatewayMark } from './graph-marks.js'
 import { HealthStrip } from './health-strip.js'
 import { Icon } from './icons.js'
 
 /** @typedef {import('../lib/camera.js').Camera} Camera */
 /** @typedef {import('../lib/graph.js').Component} Component */
 /** @typedef {import('../lib/layout.js').Layout} Layout */
-/** @typedef {{ top: number, bottom: number, isFar: boolean }} Drawn What of the graph is in the document. */
+/** @typedef {import('./graph-layers.js').Drawn} Drawn */
 
 /** Below this nobody can read; texts are left out. */
 const FAR_BELOW = 0.38
@@ -100,6 +101,7 @@ export function GraphPicture({ components, layout, chosen, onChoose, onToggle })
   const zoom = (/** @type {number} */ factor) =>
     show(zoomed(at(), factor, { x: size.width / 2, y: size.height / 2 }))
   const toggle = (/** @type {string} */ id) => {
+    if (walk.nodes.get(id)?.isOpen === undefined) return
     anchor.current = { id, y: layout.y.get(id) ?? 0 }
     onToggle(id)
   }
@@ -129,10 +131,16 @@ export function GraphPicture({ components, layout, chosen, onChoose, onToggle })
     else activate(walk.first())
     event.preventDefault()
   }
+  // From afar the nodes are no elements of their own.
+  const nodeAt = (/** @type {MouseEvent} */ event) => {
+    const box = refs.svg.current.getBoundingClientRect()
+    const { x, y, scale } = at()
+    return walk.at(x + (event.clientX - box.left) / scale, y + (event.clientY - box.top) / scale)
+  }
   const click = (/** @type {MouseEvent} */ event) => {
     const target = /** @type {Element} */ (event.target)
     const opener = target.closest('[data-toggle]')?.getAttribute('data-toggle')
-    const id = target.closest('[data-id]')?.getAttribute('data-id') ?? ''
+    const id = target.closest('[data-id]')?.getAttribute('data-id') ?? (drawn?.isFar ? nodeAt(event) : '')
     setActive(id)
     if (opener) toggle(opener)
     else onChoose(id === chosen ? '' : id)
@@ -143,7 +151,7 @@ export function GraphPicture({ components, layout, chosen, onChoose, onToggle })
       <svg ref=${refs.svg} tabindex="0" role="application" aria-label="Topology" aria-describedby="picture-help" aria-activedescendant=${activeId ? domId(activeId) : undefined}
         class=${cx('graph', drawn?.isFar && 'is-far')} onKeyDown=${keyDown} onClick=${click}>
         <g ref=${refs.world}>
-          ${drawn && html`<${Marks} components=${components} layout=${layout} drawn=${drawn} line=${line} chosen=${chosen} active=${activeId} />`}
+          ${drawn && html`<${drawn.isFar ? FarMarks : Marks} components=${components} layout=${layout} drawn=${drawn} line=${line} chosen=${chosen} active=${activeId} />`}
           <${GatewayMark} height=${layout.height} labelRef=${refs.label} />
         </g>
       </svg>
@@ -156,38 +164,4 @@ export function GraphPicture({ components, layout, chosen, onChoose, onToggle })
       <${HealthStrip} api=${refs.strip} components=${components} layout=${layout} onMove=${(/** @type {number} */ share) => show({ ...at(), y: share * layout.height - size.height / at().scale / 2 })} />
     </div>
   `
-}
-
-/**
- * @param {{ components: readonly Component[], layout: Layout, drawn: Drawn, line: ReadonlySet<string> | undefined, chosen: string, active: string }} props
- */
-function Marks({ components, layout: { y }, drawn: { top, bottom, isFar }, line, chosen, active }) {
-  const isDim = (/** @type {string} */ id) => line !== undefined && !line.has(id)
-  const wires = []
-  const marks = []
-  for (const { nodes, edges } of components) {
-    const kinds = new Map(nodes.map(({ id, kind }) => [id, kind]))
-    for (const node of nodes) {
-      const own = y.get(node.id)
-      if (own === undefined || own < top - 60 || own > bottom + 60) continue
-      if (node.kind === 'route') {
-        const edge = { id: `>${node.id}`, from: '', to: node.id, rps: node.rps, tone: node.tone }
-        wires.push(
-          html`<${EdgeMark} key=${edge.id} edge=${edge} x1=${GATEWAY_WIDTH} y1=${own} x2=${SHAPES.route.x} y2=${own} isDim=${isDim(node.id)} />`,
-        )
-      }
-      marks.push(
-        html`<${NodeMark} key=${node.id} node=${node} y=${own} isFar=${isFar} isChosen=${node.id === chosen} isActive=${node.id === active} isDim=${isDim(node.id)} />`,
-      )
-    }
-    for (const edge of edges) {
-      const [from, to, y1, y2] = [kinds.get(edge.from), kinds.get(edge.to), y.get(edge.from), y.get(edge.to)]
-      if (!from || !to || y1 === undefined || y2 === undefined) continue
-      if (Math.max(y1, y2) < top || Math.min(y1, y2) > bottom) continue
-      wires.push(
-        html`<${EdgeMark} key=${edge.id} edge=${edge} x1=${SHAPES[from].x + SHAPES[from].width} y1=${y1} x2=${SHAPES[to].x} y2=${y2} isDim=${isDim(edge.from) || isDim(edge.to)} />`,
-      )
-    }
-  }
-  return html`<g>${wires}</g><g>${marks}</g>`
 }

@@ -16,6 +16,7 @@ const STEP = 20
 function inWords({ what, from, to }) {
   if (what === 'appeared') return `appeared, ${to}`
   if (what === 'changed') return from === undefined ? to : `${from} → ${to}`
+  if (what === 'left') return 'left the registry'
   return what === 'returned' ? 'back in rotation' : what
 }
 
@@ -37,6 +38,7 @@ export function HistoryList({ entries, isOfOne }) {
             ${!isOfOne && html`<a href=${href('services', [entry.service], { instance: entry.key })}>${entry.address}</a> `}
             <b>${inWords(entry)}</b>${entry.version && html`<span class="muted"> ${entry.version}</span>`}
             ${entry.reason && html`<p class="muted">${entry.reason}</p>`}
+            ${entry.away && html`<p class="muted">found when the gateway started: it happened while it was down</p>`}
           </div>
         </li>`,
       )}

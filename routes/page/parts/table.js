@@ -18,7 +18,7 @@ import { useWidth } from './size.js'
 /** @typedef {{ by: string, isDown: boolean }} Sort */
 
 /** Rows drawn beyond what is seen, so that the keyboard finds the next one. */
-const SPARE = 12
+const SPARE = 6
 
 /**
  * Which rows are seen when the page is scrolled: only those are drawn, however many there are.

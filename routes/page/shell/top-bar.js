@@ -3,7 +3,7 @@ import { useCell } from '../lib/cell.js'
 import { useSession } from '../lib/data.js'
 import { html } from '../lib/html.js'
 import { href } from '../lib/router.js'
-import { needsToken, signOut, token } from '../lib/session.js'
+import { signOut } from '../lib/session.js'
 import { setTheme, theme } from '../lib/theme.js'
 import { Icon } from '../parts/icons.js'
 import { ContactPill } from './contact.js'
@@ -21,15 +21,11 @@ function ThemeSwitch() {
 }
 
 function Session() {
-  const { canWrite, who } = useSession()
-  const leave = () => {
-    signOut()
-    needsToken.set(true)
-  }
+  const { canWrite, who, via } = useSession()
   return html`
     ${!canWrite && html`<span class="pill tone-idle" title="This session may look at everything and change nothing">read-only</span>`}
-    ${who && html`<span class="who muted">${who}</span>`}
-    ${token() !== '' && html`<button type="button" class="icon-button" aria-label="Sign out" title="Sign out" onClick=${leave}><${Icon} name="out" /></button>`}
+    ${via !== 'open' && who && html`<span class="who muted">${who}</span>`}
+    ${via === 'session' && html`<button type="button" class="icon-button" aria-label="Sign out" title="Sign out" onClick=${signOut}><${Icon} name="out" /></button>`}
   `
 }
 

@@ -141,6 +141,7 @@ export function Instance({ id, service, instance, traffic }) {
           : html`
             <p class="instance-state">
               <${Pill} tone=${instanceTone(instance)}>${USE_TEXT[instance.use]}<//><${Pill} tone=${stateTone(instance.state)}>registry: ${instance.state}<//>
+              ${instance.flapping && html`<${Pill} tone="warn">flapping<//>`}
               ${canWrite && html`<button type="button" class="button is-small" onClick=${() => setAsked(true)}>${isUndo ? 'Put back…' : 'Drain…'}</button>`}
             </p>
             ${instance.reason && html`<p class="text-tone tone-${instanceTone(instance)}">${instance.reason}</p>`}

@@ -146,7 +146,7 @@ function Alerts() {
             (
               alert,
             ) => html`<li key=${alert.id}><${Dot} tone=${severityTone(alert.severity)} label=${alert.severity} />
-              <div><a href=${href('services', [alert.service], { instance: alert.instance })}>${alert.service}</a> <span class="muted">${alert.rule} · for ${span(Math.max(0, now - alert.since))}</span><p>${alert.summary}</p></div></li>`,
+              <div>${alert.service === '' ? html`<b>${alert.registry}</b>` : html`<a href=${href('services', [alert.service], { instance: alert.instance })}>${alert.service}</a>`} <span class="muted">${alert.rule} · for ${span(Math.max(0, now - alert.since))}</span><p>${alert.summary}</p></div></li>`,
           )}</ul>`}<//>
   <//>`
 }

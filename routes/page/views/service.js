@@ -183,12 +183,12 @@ function History({ name }) {
     on: ['instance', 'ejection'],
   })
   const now = useNow(10_000)
-  const flapping = known.data?.flapping?.filter(({ service }) => service === name) ?? []
+  const flapping = known.data?.flapping.filter(({ service }) => service === name) ?? []
   return html`
     <${Panel} title="History" aside=${known.data?.from && `known since ${ago(known.data.from, now)}`}>
       ${flapping.map(
-        ({ key, changes, since }) =>
-          html`<p class="flapping" key=${key}><${Pill} tone="warn">flapping<//> ${key}: ${plural(changes, 'change')} in ${span(Math.max(0, now - since))}</p>`,
+        ({ key, address, changes, since }) =>
+          html`<p class="flapping" key=${key}><${Pill} tone="warn">flapping<//> ${address}: ${plural(changes, 'change')} in ${span(Math.max(0, now - since))}</p>`,
       )}
       <${Answer} of=${known} name="History">${(
         /** @type {import('../lib/contract.js').HistoryView} */ { entries },

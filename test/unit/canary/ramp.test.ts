@@ -52,6 +52,23 @@ function run(ramp: Ramp, blocks: readonly Block[], state = newRelease('v2', 'a',
 const repeat = (each: Block, count: number) => Array.from({ length: count }, () => each)
 const brief = ({ status, percent, step }: ReleaseState) => ({ status, percent, step })
 
+test('of a service with few requests each look has one side only: they wait for the other one', () => {
+  const ramp = aRamp()
+  const good = repeat(block(side(0), side(10)), 5)
+  const bad = repeat(block(side(25, 25), side(0)), 4)
+  expect(run(ramp, [...good, ...bad])).toMatchObject({ status: 'aborted' })
+  // A canary that is asked by nobody gathers nothing for ever.
+  const idle = run(ramp, repeat(block(side(0), side(10)), 100))
+  expect(idle.checks['error-ratio']?.pending?.stable.total ?? 0).toBeLessThan(250)
+})
+
+test('what is ten minutes apart is not compared', () => {
+  const ramp = aRamp()
+  const good = [block(side(0), side(50)), ...repeat(QUIET, 20)]
+  const state = run(ramp, [...good, ...repeat(block(side(25, 25), side(0)), 4)])
+  expect(state).toMatchObject({ status: 'ramping', percent: 100 })
+})
+
 test('a good canary goes up step by step to its end, each step with its time and its requests', () => {
   const ramp = aRamp()
   expect(brief(run(ramp, [QUIET]))).toEqual({ status: 'ramping', percent: 100, step: 0 })

@@ -1,5 +1,6 @@
 import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
+import { monitorFor } from '../../../src/config/monitor.ts'
 import { load, problemsOf } from '../../support/config.ts'
 
 const monitorOf = async (yaml: string) => (await load({ 'sluice.yaml': yaml })).static.monitor
@@ -41,6 +42,21 @@ monitor:
     { for: 0, severity: 'info', min: '50%', labels: { team: 'cart' } },
     { for: 600_000, severity: 'warning' },
   ])
+})
+
+test('a monitor has a history file of its own, and may be the only one that tells', async () => {
+  const config = await monitorOf(`
+monitor:
+  history: { file: /var/h.jsonl }
+  alerts: { alertmanager: ["http://am:9093"], notify: [{ webhook: "http://chat/" }], tell: monitor }`)
+  expect(monitorFor(config, 'gateway').history.file).toBe('/var/h.jsonl')
+  expect(monitorFor(config, 'gateway').alerts).toMatchObject({ alertmanager: [], notify: [] })
+  expect(monitorFor(config, 'monitor').history.file).toBe('/var/h.jsonl.monitor')
+  expect(monitorFor(config, 'monitor').alerts).toEqual(config.alerts)
+  const all = { ...config, alerts: { ...config.alerts, tell: 'all' as const } }
+  expect(monitorFor(all, 'gateway')).toEqual(all)
+  const memory = await monitorOf('')
+  expect(monitorFor(memory, 'monitor')).toEqual(memory)
 })
 
 test.each([

@@ -139,6 +139,16 @@ test('another registry that is away makes a service unknown; static upstreams do
   expect(evaluate(service([instance(1, out)], { source: 'static' }))).toHaveLength(1)
 })
 
+test('a service that is named and nobody knows may be in the registry that is away', () => {
+  const evaluate = (...states: RegistryView['status']['state'][]) =>
+    new AlertBook([rule({ kind: 'minHealthy', service: 'cart' })]).evaluate(
+      world([], { registries: states.map((state) => registry(state)) }),
+      0,
+    )
+  expect(evaluate('live', 'stale')).toEqual([])
+  expect(evaluate('live')).toMatchObject([{ id: 'R/cart', summary: 'cart: nobody knows this service' }])
+})
+
 test('what the gateway ejected itself counts, whatever the registry says', () => {
   const ejected = service([instance(1, { use: 'ejected' })])
   const book = new AlertBook([rule({ kind: 'minHealthy' })])

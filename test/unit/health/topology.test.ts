@@ -32,6 +32,10 @@ test('shows what only a registry knows apart from what is in the table, if that 
     ['other', false, ['lonely']],
     ['shop', true, ['good']],
   ])
+  const only = (name: string, unrouted = service.policy) =>
+    viewServices({ ...input, unrouted, only: name }).map((one) => [one.name, one.isInTable])
+  expect([only('shop'), only('other'), only('nothing')]).toEqual([[['shop', true]], [['other', false]], []])
+  expect(viewServices({ ...input, only: 'other' })).toEqual([])
 })
 
 test('says of each instance what the gateway makes of it and why', () => {
