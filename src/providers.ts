@@ -8,6 +8,9 @@ import { createEtcdProvider, ownPrefix } from './registry/etcd.ts'
 import { EtcdDrain } from './registry/etcd-drain.ts'
 import { createFileProvider } from './registry/file.ts'
 import type { RegistryProvider } from './registry/provider.ts'
+import { createZooKeeperProvider } from './registry/zookeeper.ts'
+import { ZooKeeperDrain } from './registry/zookeeper-drain.ts'
+import { CURATOR_BASE } from './zookeeper/own-records.ts'
 
 export interface ProviderDeps {
   readonly clock: Clock
@@ -56,6 +59,13 @@ export function createProviders(registries: StaticConfig['registries'], deps: Pr
         }
         break
       }
+      case 'zookeeper':
+        all.push(createZooKeeperProvider(name, registry, deps))
+        if (registry.layout === 'curator') {
+          const options = { ...registry, base: registry.base ?? CURATOR_BASE }
+          tellers.set(name, new ZooKeeperDrain(options, deps.random))
+        }
+        break
       case 'file':
         all.push(createFileProvider(name, registry.path, deps))
         break

@@ -6,6 +6,7 @@ import { agentUrl } from './register/agent.ts'
 import { Lease, type LeaseEvent } from './register/lease.ts'
 import { findAddress } from './register/place.ts'
 import { OWNER, OWNER_KEY, type RegistryTarget, targetUrl } from './register/settings.ts'
+import { CURATOR_BASE } from './zookeeper/own-records.ts'
 
 /** Consul takes no shorter time. ms. */
 const DEREGISTER_AFTER_MS = 60_000
@@ -18,8 +19,8 @@ export interface SelfRegistrationInput extends Pick<Parts, 'clock' | 'random' | 
 }
 
 /**
- * Registers the gateway as a service in Consul or etcd, by the library that services use. Undefined when the configuration does
- * not ask for it. Throws GW_REGISTER_OPTIONS when its address is none that others could use.
+ * Registers the gateway as a service in Consul, etcd or ZooKeeper, by the library that services use. Undefined when the
+ * configuration does not ask for it. Throws GW_REGISTER_OPTIONS when its address is none that others could use.
  */
 export async function startSelfRegistration(input: SelfRegistrationInput): Promise<Lease | undefined> {
   const { config, listener, clock, random, logs, version } = input
@@ -34,8 +35,8 @@ export async function startSelfRegistration(input: SelfRegistrationInput): Promi
       registry: target,
       service: self.name,
       id: `${self.name}-${createIdSource()(4)}`,
-      // Consul has the address of its node; etcd knows nothing, and it is on this machine alone.
-      address: address === '' && target.type === 'etcd' ? '127.0.0.1' : address,
+      // Consul has the address of its node; others know nothing, and they are on this machine alone.
+      address: address === '' && target.type !== 'consul' ? '127.0.0.1' : address,
       port: self.port ?? listener.port,
       weights: { passing: 1, warning: 1 },
       tags: self.tags,
@@ -62,6 +63,10 @@ function targetOf(registry: StaticConfig['registries'][string]): RegistryTarget 
       cert: tls?.cert,
       key: tls?.key,
     }
+  }
+  if (registry.type === 'zookeeper' && registry.layout === 'curator') {
+    const { servers, base = CURATOR_BASE, auth, tls } = registry
+    return { type: 'zookeeper', servers, base, auth, tls }
   }
   if (registry.type !== 'etcd' || registry.layout !== 'sluice') return undefined
   const { endpoints = [], prefix = OWN_PREFIX, username, password, passwordFile, tls } = registry

@@ -56,13 +56,16 @@ async function readTls(
 
 function absoluteRegistry(registry: RegistryConfig, base: (path: string) => string): RegistryConfig {
   if (registry.type === 'file') return { ...registry, path: base(registry.path) }
-  if (registry.type !== 'consul' && registry.type !== 'etcd') return registry
+  if (registry.type === 'embedded') return registry
   const files = Object.fromEntries(
     Object.entries(registry.tls ?? {}).map(([key, value]) => [
       key,
       typeof value === 'string' ? base(value) : value,
     ]),
   )
+  if (registry.type === 'zookeeper') {
+    return { ...registry, ...(registry.tls === undefined ? {} : { tls: files }) }
+  }
   if (registry.type === 'etcd') {
     const { passwordFile } = registry
     return {

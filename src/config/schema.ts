@@ -15,6 +15,7 @@ import { checkSelf, self } from './self.ts'
 import { stores } from './stores.ts'
 import { duration, hostPattern, listenAddress, mediaTypePattern, name, network, size } from './values.ts'
 import { waf } from './waf.ts'
+import { zooKeeperRegistry } from './zookeeper.ts'
 
 /** The one source of the configuration's types, checks, JSON schema and reference page. */
 
@@ -139,6 +140,7 @@ const consul = z.strictObject({
 const registry = z.discriminatedUnion('type', [
   consul,
   etcdRegistry,
+  zooKeeperRegistry,
   z.strictObject({
     type: z.literal('file'),
     path: z.string().describe('A file, or a folder of files; see docs/registries.md.'),

@@ -4,7 +4,9 @@ import { duration, name } from './values.ts'
 /** The gateway's own registration. */
 export const self = z
   .strictObject({
-    registry: name().describe('The consul or etcd registry (own layout) to register with.'),
+    registry: name().describe(
+      'The registry to register with: consul, etcd (own layout) or zookeeper (layout curator).',
+    ),
     name: name().default('sluice').describe('Service name of the gateway. Default sluice.'),
     address: z.string().optional().describe('Address for others. Default: that of the listener.'),
     port: z.int().min(1).max(65535).optional().describe('Default: that of the listener.'),
@@ -24,7 +26,11 @@ export function checkSelf({ self, registries }: Settings, ctx: z.RefinementCtx):
   if (self === undefined) return
   const takes = (each: string) => {
     const { type, layout } = registries[each] ?? {}
-    return type === 'consul' || (type === 'etcd' && layout === 'sluice')
+    return (
+      type === 'consul' ||
+      (type === 'etcd' && layout === 'sluice') ||
+      (type === 'zookeeper' && layout === 'curator')
+    )
   }
   if (takes(self.registry)) return
   const good = Object.keys(registries).filter(takes)
@@ -36,7 +42,7 @@ export function checkSelf({ self, registries }: Settings, ctx: z.RefinementCtx):
       fix:
         good.length > 0
           ? `write one of ${good.join(', ')}`
-          : 'define one of type consul, or etcd with the own layout, under registries',
+          : 'define one of type consul, etcd with the own layout, or zookeeper with the layout curator, under registries',
     },
   })
 }

@@ -8,17 +8,20 @@ import { type SuperviseOptions, supervise } from './supervise.ts'
 
 const HELP = `Usage: sluice-register --service NAME --port PORT [options] -- COMMAND [ARGUMENT ...]
 
-Runs COMMAND, registers it as an instance of a service with the local Consul agent, or with etcd, as soon as its port
-is open, keeps it alive there, and on SIGTERM drains it: marks it as draining, lets it serve on while gateways hear of it,
+Runs COMMAND, registers it as an instance of a service with the local Consul agent, or with etcd or ZooKeeper, as soon as
+its port is open, keeps it alive there, and on SIGTERM drains it: marks it as draining, lets it serve on while gateways hear of it,
 ends it gently, deregisters it, exits with 0. May be the first process of a container.
 
   --service NAME      name of the service             SLUICE_REGISTER_SERVICE
   --port PORT         where COMMAND listens           SLUICE_REGISTER_PORT, PORT0
   --address ADDRESS   where clients reach it          SLUICE_REGISTER_ADDRESS, HOST_IP, HOST (Marathon)
   --agent URL         the local Consul agent          CONSUL_HTTP_ADDR, else http://$HOST_IP:8500
-  --registry TYPE     consul (default) or etcd        SLUICE_REGISTER_REGISTRY
-  --endpoint URL      member of etcd; repeatable      ETCDCTL_ENDPOINTS, else http://127.0.0.1:2379
-  --prefix PREFIX     of the keys in etcd             SLUICE_REGISTER_PREFIX, else /sluice
+  --registry TYPE     consul (default), etcd,         SLUICE_REGISTER_REGISTRY
+                      zookeeper
+  --endpoint URL      member of etcd, or host:port    ETCDCTL_ENDPOINTS, else http://127.0.0.1:2379;
+                      of ZooKeeper; repeatable        SLUICE_REGISTER_SERVERS, else 127.0.0.1:2181
+  --prefix PREFIX     of the keys in etcd, or node    SLUICE_REGISTER_PREFIX, else /sluice; /services
+                      above services in ZooKeeper
   --id ID             default: unique for each start
   --release VERSION   version of the service          SLUICE_REGISTER_VERSION
   --zone ZONE                                         SLUICE_REGISTER_ZONE
@@ -38,7 +41,8 @@ ends it gently, deregisters it, exits with 0. May be the first process of a cont
   --stop-group        send it to all processes that COMMAND started, not to it alone
 
 The token comes from CONSUL_HTTP_TOKEN or CONSUL_HTTP_TOKEN_FILE (read again for each call); for etcd user and password
-from ETCDCTL_USER and ETCDCTL_PASSWORD or SLUICE_REGISTER_PASSWORD_FILE, PEM files from ETCDCTL_CACERT, _CERT and _KEY.
+from ETCDCTL_USER and ETCDCTL_PASSWORD or SLUICE_REGISTER_PASSWORD_FILE, PEM files from ETCDCTL_CACERT, _CERT and _KEY; for
+ZooKeeper user:password from SLUICE_REGISTER_AUTH.
 SLUICE_REGISTER_ENABLED=false runs COMMAND without registering it.
 
 Exit: 0 drained, 137 COMMAND had to be killed, 2 misuse, else COMMAND's own exit code.`
@@ -145,10 +149,11 @@ function registryOf(
 ): RegistrarOptions['registry'] {
   const type = registry ?? env['SLUICE_REGISTER_REGISTRY'] ?? 'consul'
   if (type === 'etcd') return { type, endpoints: endpoint, prefix }
+  if (type === 'zookeeper') return { type, servers: endpoint, base: prefix }
   if (endpoint !== undefined || prefix !== undefined)
-    misuse('--endpoint and --prefix are for --registry etcd')
+    misuse('--endpoint and --prefix are for --registry etcd and zookeeper')
   if (type === 'consul' || type === '') return 'consul'
-  return misuse(`--registry: "${type}" is none of consul, etcd`)
+  return misuse(`--registry: "${type}" is none of consul, etcd, zookeeper`)
 }
 
 function parseOptions(args: readonly string[]) {

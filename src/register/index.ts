@@ -10,3 +10,4 @@ export {
 } from './register.ts'
 export type { ServedBy } from './server-drain.ts'
 export type { EtcdRegistryOptions } from './settings.ts'
+export type { ZooKeeperRegistryOptions } from './zookeeper-target.ts'

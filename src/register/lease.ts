@@ -56,6 +56,8 @@ export class Lease {
   readonly #deps: LeaseDeps
   readonly #registrar: Registrar
   readonly #ended = new AbortController()
+  /** Ends the wait for the next beat. */
+  #wake = new AbortController()
   /** `unsure`: the registry did not answer in time; it may have it. */
   #known: 'no' | 'unsure' | 'yes' = 'no'
   #isClean = false
@@ -69,7 +71,7 @@ export class Lease {
   constructor(settings: Settings, deps: LeaseDeps) {
     this.#settings = settings
     this.#deps = deps
-    this.#registrar = createRegistrar(settings)
+    this.#registrar = createRegistrar(settings, () => this.#wake.abort())
   }
 
   get id(): string {
@@ -133,7 +135,9 @@ export class Lease {
     while (!signal.aborted) {
       const isGood = await this.#beat()
       const wait = isGood ? every * (0.9 + 0.2 * this.#deps.random()) : this.#retryMs(every)
-      await pause(wait, undefined, { signal, ref: false }).catch(() => {})
+      const either = AbortSignal.any([signal, this.#wake.signal])
+      await pause(wait, undefined, { signal: either, ref: false }).catch(() => {})
+      if (this.#wake.signal.aborted) this.#wake = new AbortController()
     }
   }
 

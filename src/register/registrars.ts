@@ -3,9 +3,13 @@ import { ConsulRegistrar } from './consul-registrar.ts'
 import { EtcdRegistrar } from './etcd-registrar.ts'
 import type { Registrar } from './registrar.ts'
 import type { Settings } from './settings.ts'
+import { ZooKeeperRegistrar } from './zookeeper-registrar.ts'
 
-/** The registrar for where the settings say. Throws GW_REGISTER_OPTIONS for PEM files that cannot be read. */
-export function createRegistrar(settings: Settings): Registrar {
+/**
+ * The registrar for where the settings say. `onForgotten`: it has just learned that the registry does not know the
+ * instance any more; the next report says so, too. Throws GW_REGISTER_OPTIONS for PEM files that cannot be read.
+ */
+export function createRegistrar(settings: Settings, onForgotten?: () => void): Registrar {
   const { registry } = settings
   try {
     switch (registry.type) {
@@ -13,6 +17,8 @@ export function createRegistrar(settings: Settings): Registrar {
         return new ConsulRegistrar(settings, registry)
       case 'etcd':
         return new EtcdRegistrar(settings, registry)
+      case 'zookeeper':
+        return new ZooKeeperRegistrar(settings, registry, onForgotten)
     }
   } catch (thrown) {
     if (!(thrown instanceof GatewayError) || thrown.code !== 'GW_REGISTRY_FILE') throw thrown

@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { parseDuration } from '../core/duration.ts'
-import { GatewayError } from '../core/errors.ts'
 import { type EtcdEnvironment, etcdEnvironment } from '../core/etcd-environment.ts'
 import type { EtcdConnection } from '../etcd/client.ts'
 import { OWN_PREFIX, trimPrefix } from '../etcd/own-keys.ts'
+import { parseServer } from '../zookeeper/servers.ts'
 import { type AgentOptions, agentUrl } from './agent.ts'
+import { type Env, first, listOf, refuse } from './settings-text.ts'
+import { type ZooKeeperRegistryOptions, type ZooKeeperTarget, zooKeeperTarget } from './zookeeper-target.ts'
 
 /** What is said of an instance. All of it may come from the environment; what is written here wins. */
 export interface InstanceOptions {
@@ -59,8 +61,15 @@ export interface EtcdRegistryOptions {
 
 /** How it is registered. */
 export interface RegistrarOptions extends InstanceOptions {
-  /** Default: Consul, or a gateway's embedded registry. `SLUICE_REGISTER_REGISTRY`: `consul` or `etcd`. */
-  readonly registry?: 'consul' | 'etcd' | { readonly type: 'consul' } | EtcdRegistryOptions | undefined
+  /** Default: Consul, or a gateway's embedded registry. `SLUICE_REGISTER_REGISTRY`: `consul`, `etcd` or `zookeeper`. */
+  readonly registry?:
+    | 'consul'
+    | 'etcd'
+    | 'zookeeper'
+    | { readonly type: 'consul' }
+    | EtcdRegistryOptions
+    | ZooKeeperRegistryOptions
+    | undefined
   /** The local agent of Consul. `CONSUL_HTTP_ADDR`, else `http://$HOST_IP:8500`, else `http://127.0.0.1:8500`. */
   readonly agent?: string | undefined
   /** `CONSUL_HTTP_TOKEN`. */
@@ -69,7 +78,7 @@ export interface RegistrarOptions extends InstanceOptions {
   readonly tokenFile?: string | undefined
   /** Without a beat for so long the instance is critical. `15s` or ms; default 15s, at least 1s. `SLUICE_REGISTER_TTL`. */
   readonly ttl?: string | number | undefined
-  /** Consul forgets an instance that was critical for so long. Default 5m; its minimum is 1m. etcd: when the TTL is over. */
+  /** Consul forgets an instance that was critical for so long. Default 5m; its minimum is 1m. etcd and ZooKeeper: when the TTL is over. */
   readonly deregisterAfter?: string | number | undefined
 }
 
@@ -83,6 +92,7 @@ export interface EtcdTarget extends EtcdConnection {
 export type RegistryTarget =
   | ({ readonly type: 'consul' } & AgentOptions)
   | ({ readonly type: 'etcd' } & EtcdTarget)
+  | ({ readonly type: 'zookeeper' } & ZooKeeperTarget)
 
 /** Checked and complete. Times in ms. */
 export interface Settings {
@@ -106,17 +116,6 @@ const MIN_TTL_MS = 1000
 const MIN_DEREGISTER_MS = 60_000
 const MAX_META_VALUE = 512
 const MAX_META_KEYS = 64
-
-type Env = Readonly<Record<string, string | undefined>>
-
-function refuse(key: string, problem: string): never {
-  throw new GatewayError('GW_REGISTER_OPTIONS', `${key}: ${problem}`)
-}
-
-/** The first that is there and not empty. */
-function first(...values: (string | undefined)[]): string | undefined {
-  return values.find((value) => value !== undefined && value !== '')
-}
 
 /** `15s`, `1m` or ms. Throws GW_REGISTER_OPTIONS. */
 export function durationMs(key: string, value: string | number): number {
@@ -147,7 +146,10 @@ export function registryTarget(options: RegistrarOptions, env: Env): RegistryTar
   const given = options.registry ?? first(env['SLUICE_REGISTER_REGISTRY']) ?? 'consul'
   const type = typeof given === 'string' ? given : given.type
   if (type === 'consul') return { type, ...agentOptions(options, env) }
-  if (type !== 'etcd') refuse('registry', `"${type}" is none: write consul or etcd`)
+  if (type === 'zookeeper') {
+    return zooKeeperTarget(typeof given === 'object' && given.type === type ? given : { type }, env)
+  }
+  if (type !== 'etcd') refuse('registry', `"${type}" is none: write consul, etcd or zookeeper`)
   const own: EtcdRegistryOptions =
     typeof given === 'object' && given.type === 'etcd' ? given : { type: 'etcd' }
   return etcdTarget(own, etcdEnvironment(env), env)
@@ -174,7 +176,10 @@ function etcdTarget(own: EtcdRegistryOptions, found: EtcdEnvironment, env: Env):
 
 /** The URL of what is registered with: decides which of our addresses others reach. */
 export function targetUrl(target: RegistryTarget): string {
-  return target.type === 'consul' ? target.url : (target.endpoints[0] ?? '')
+  if (target.type === 'consul') return target.url
+  if (target.type === 'etcd') return target.endpoints[0] ?? ''
+  const { host = '', port = 0 } = parseServer(target.servers[0] ?? '') ?? {}
+  return `zookeeper://${bracketed(host)}:${port}`
 }
 
 /** The address as given by whoever runs the process; undefined = find it. */
@@ -227,8 +232,8 @@ export function resolveSettings(
     registry,
     service,
     id: options.id ?? `${service}-${host}-${place.port}-${randomBytes(4).toString('hex')}`,
-    // Consul has the address of its node; etcd knows nothing, and it is on this machine alone.
-    address: place.address === '' && registry.type === 'etcd' ? '127.0.0.1' : place.address,
+    // Consul has the address of its node; others know nothing, and they are on this machine alone.
+    address: place.address === '' && registry.type !== 'consul' ? '127.0.0.1' : place.address,
     port: checkedPort('port', place.port),
     weights: weightsOf(options, env),
     tags: tagsOf(options, env),
@@ -277,13 +282,6 @@ function metaOf({ meta, version, zone, scheme }: InstanceOptions, env: Env): Rec
   const count = Object.keys(checked).length
   if (count > MAX_META_KEYS) refuse('meta', `${count} keys are too many: at most ${MAX_META_KEYS}`)
   return checked
-}
-
-function listOf(text: string | undefined): string[] {
-  return (text ?? '')
-    .split(',')
-    .map((one) => one.trim())
-    .filter((one) => one !== '')
 }
 
 function pair(text: string): [string, string] {

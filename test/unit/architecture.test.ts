@@ -38,6 +38,7 @@ test.each([
   ['src/registry/bad.ts', '../config/x.ts'],
   ['src/register/bad.ts', '../registry/x.ts'],
   ['src/etcd/bad.ts', '../registry/x.ts'],
+  ['src/zookeeper/bad.ts', '../registry/x.ts'],
   ['src/routing/bad.ts', '../proxy/x.ts'],
   ['src/filters/bad.ts', '../proxy/x.ts'],
   ['src/identity/bad.ts', '../filters/x.ts'],

@@ -16,6 +16,7 @@ const KIND_TEXT = {
   instance: 'instance',
   bundle: 'group of instances',
 }
+const TONES = /** @type {const} */ (['good', 'warn', 'bad', 'idle'])
 const TONE_TEXT = { good: 'well', warn: 'impaired', bad: 'in trouble', idle: 'not in use' }
 
 /** @param {GraphNode} node */
@@ -35,20 +36,18 @@ function cut(text, width, perLetter) {
 export const strokeOf = (rps) =>
   rps === undefined || rps <= 0 ? 1 : Math.min(9, 1.4 + Math.log2(1 + 2 * rps) * 0.62)
 
-/** @param {{ counts: NonNullable<GraphNode['counts']>, x: number, y: number, width: number }} props */
-function CountBar({ counts, x, y, width }) {
+/** How many are how well. No component of its own: there are hundreds. @param {NonNullable<GraphNode['counts']>} counts @param {number} x @param {number} y @param {number} width */
+function countBar(counts, x, y, width) {
   const total = counts.good + counts.warn + counts.bad + counts.idle
+  if (total === 0) return html`<rect class="count-bar tone-idle" x=${x} y=${y} width=${width} height="4" />`
   let at = x
-  return html`<g class="count-bar">
-    <rect class="rest" x=${x} y=${y} width=${width} height="4" />
-    ${
-      /** @type {const} */ (['good', 'warn', 'bad', 'idle']).map((tone) => {
-        const part = total === 0 ? 0 : (counts[tone] / total) * width
-        at += part
-        return part > 0 && html`<rect class="tone-${tone}" x=${at - part} y=${y} width=${part} height="4" />`
-      })
-    }
-  </g>`
+  return TONES.map((tone) => {
+    const part = (counts[tone] / total) * width
+    at += part
+    return (
+      part > 0 && html`<rect class="count-bar tone-${tone}" x=${at - part} y=${y} width=${part} height="4" />`
+    )
+  })
 }
 
 /** @param {GraphNode} node @param {number} x @param {number} top @param {number} room */
@@ -66,7 +65,7 @@ function texts({ kind, label, sub, rps, counts }, x, top, room) {
     ${kind === 'instance' && sub && html`<text class="sub" x=${end} y=${first} text-anchor="end">${sub}</text>`}
     ${kind === 'bundle' && html`<text class="sub" x=${end} y=${first} text-anchor="end">${sub}</text>`}
     ${figure && kind !== 'bundle' && !(kind === 'instance' && sub) && html`<text class="sub" x=${isTwoLines ? x + SHAPES[kind].width - 10 : end} y=${isTwoLines ? top + 34 : first} text-anchor="end">${figure}</text>`}
-    ${counts && html`<${CountBar} counts=${counts} x=${left} y=${top + height - 9} width=${SHAPES[kind].width - 24} />`}
+    ${counts && countBar(counts, left, top + height - 9, SHAPES[kind].width - 24)}
   `
 }
 

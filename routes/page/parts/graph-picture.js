@@ -16,7 +16,9 @@ import { MiniMap } from './mini-map.js'
 /** @typedef {import('./graph-layers.js').Drawn} Drawn */
 
 /** Below this nobody can read; texts are left out. */
-const FAR_BELOW = 0.38
+const FAR_BELOW = 0.5
+/** What is drawn beyond the window, as a share of it: moving within that draws nothing. */
+const BEYOND = 0.2
 const STEP = { in: 1.25, out: 0.8 }
 
 /** The inner size of an element. @param {import('preact').RefObject<Element>} ref */
@@ -77,10 +79,10 @@ function useCamera(layout) {
             now.y + height <= before.bottom))
       if (isIn) return
       setDrawn({
-        left: now.x - width,
-        right: now.x + 2 * width,
-        top: now.y - height,
-        bottom: now.y + 2 * height,
+        left: now.x - BEYOND * width,
+        right: now.x + (1 + BEYOND) * width,
+        top: now.y - BEYOND * height,
+        bottom: now.y + (1 + BEYOND) * height,
         isFar,
       })
     },

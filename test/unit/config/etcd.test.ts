@@ -86,5 +86,5 @@ test('the gateway can only register where registrations are taken', async () => 
     expect(problem).toMatchObject({ path: 'self.registry', fix: 'write one of main' })
   }
   const [micro] = await problemsOf(`${registry('layout: go-micro')}self: { registry: main }`)
-  expect(micro?.fix).toContain('define one of type consul, or etcd with the own layout')
+  expect(micro?.fix).toContain('define one of type consul, etcd with the own layout')
 })

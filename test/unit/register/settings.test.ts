@@ -9,6 +9,7 @@ import {
   givenPort,
   type RegistrarOptions,
   resolveSettings,
+  targetUrl,
 } from '../../../src/register/settings.ts'
 
 const PLACE = { address: '10.0.0.7', port: 8080 }
@@ -156,6 +157,32 @@ test.each([
   expect(() => parseCommand(argv, {})).toThrow(message)
 })
 
+test('registration with ZooKeeper: options before the environment', () => {
+  const env = {
+    SLUICE_REGISTER_REGISTRY: 'zookeeper',
+    SLUICE_REGISTER_SERVERS: 'a:2181, b:2182',
+    SLUICE_REGISTER_PREFIX: '/live',
+    SLUICE_REGISTER_AUTH: 'cart:secret',
+  }
+  const place = { address: '', port: 80 }
+  const found = resolveSettings({ service: 'cart' }, env, place)
+  expect(found.registry).toMatchObject({
+    type: 'zookeeper',
+    servers: ['a:2181', 'b:2182'],
+    base: '/live',
+    auth: 'cart:secret',
+  })
+  expect(found.address).toBe('127.0.0.1')
+  expect(targetUrl(found.registry)).toBe('zookeeper://a:2181')
+  const own = { type: 'zookeeper' as const, servers: ['c'], base: '/x', auth: 'd:e', tls: {} }
+  expect(resolveSettings({ service: 'cart', registry: own }, env, place).registry).toEqual(own)
+  expect(resolveSettings({ service: 'cart', registry: 'zookeeper' }, {}, place).registry).toMatchObject({
+    servers: ['127.0.0.1:2181'],
+    base: '/services',
+    auth: undefined,
+  })
+})
+
 test('registration with etcd: options before etcd’s own variables', () => {
   const env = {
     SLUICE_REGISTER_REGISTRY: 'etcd',
@@ -193,6 +220,10 @@ test.each([
   [{ registry: 'zk' as 'etcd' }, 'registry: "zk" is none'],
   [{ registry: { type: 'etcd' as const, endpoints: [] } }, 'registry.endpoints: is empty'],
   [{ registry: { type: 'etcd' as const, endpoints: ['b:2379'] } }, 'write http://10.0.0.5:2379'],
+  [{ registry: { type: 'zookeeper' as const, servers: [] } }, 'registry.servers: is empty'],
+  [{ registry: { type: 'zookeeper' as const, servers: ['http://b:1'] } }, 'write 10.0.0.5:2181'],
+  [{ registry: { type: 'zookeeper' as const, base: 'services' } }, 'write /services'],
+  [{ registry: { type: 'zookeeper' as const, auth: 'secret' } }, 'registry.auth: is no user:password'],
 ])('%j can never work', (options, problem) => {
   expect(() => resolve(options)).toThrow(problem)
 })
