@@ -7,6 +7,7 @@ import { EmbeddedRegistry } from './registry/embedded.ts'
 import { createEtcdProvider, ownPrefix } from './registry/etcd.ts'
 import { EtcdDrain } from './registry/etcd-drain.ts'
 import { createFileProvider } from './registry/file.ts'
+import { createHttpProvider } from './registry/http.ts'
 import type { RegistryProvider } from './registry/provider.ts'
 import { createZooKeeperProvider } from './registry/zookeeper.ts'
 import { ZooKeeperDrain } from './registry/zookeeper-drain.ts'
@@ -65,6 +66,9 @@ export function createProviders(registries: StaticConfig['registries'], deps: Pr
           const options = { ...registry, base: registry.base ?? CURATOR_BASE }
           tellers.set(name, new ZooKeeperDrain(options, deps.random))
         }
+        break
+      case 'http':
+        all.push(createHttpProvider(name, registry, deps))
         break
       case 'file':
         all.push(createFileProvider(name, registry.path, deps))

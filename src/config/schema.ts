@@ -5,6 +5,7 @@ import { canarySettings, checkReleaseStore } from './canary-store.ts'
 import { clientAuth } from './client-auth.ts'
 import { etcdRegistry } from './etcd.ts'
 import { checkFleetStore, fleetSettings } from './fleet.ts'
+import { httpRegistry } from './http-registry.ts'
 import { identityProvider } from './identity.ts'
 import { monitor } from './monitor.ts'
 import { overload } from './overload.ts'
@@ -141,6 +142,7 @@ const registry = z.discriminatedUnion('type', [
   consul,
   etcdRegistry,
   zooKeeperRegistry,
+  httpRegistry,
   z.strictObject({
     type: z.literal('file'),
     path: z.string().describe('A file, or a folder of files; see docs/registries.md.'),
