@@ -8,6 +8,7 @@ import { createEtcdProvider, ownPrefix } from './registry/etcd.ts'
 import { EtcdDrain } from './registry/etcd-drain.ts'
 import { createFileProvider } from './registry/file.ts'
 import { createHttpProvider } from './registry/http.ts'
+import { withNames, withRegistryNames } from './registry/namespace.ts'
 import type { RegistryProvider } from './registry/provider.ts'
 import { createZooKeeperProvider } from './registry/zookeeper.ts'
 import { ZooKeeperDrain } from './registry/zookeeper-drain.ts'
@@ -80,6 +81,11 @@ export function createProviders(registries: StaticConfig['registries'], deps: Pr
         tellers.set(name, embeddedTeller(created))
       }
     }
+    const { serviceName } = registry
+    if (serviceName === undefined) continue
+    all.push(withNames(all.pop() as RegistryProvider, serviceName))
+    const teller = tellers.get(name)
+    if (teller !== undefined) tellers.set(name, withRegistryNames(teller, serviceName))
   }
   return { all, types, embedded, tellers }
 }

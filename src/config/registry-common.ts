@@ -13,12 +13,28 @@ export const registryTls = z
   })
   .partial()
 
+/** Names of services as the gateway has them, in the place of those that the registry has. */
+export const serviceName = z
+  .strictObject({
+    strip: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('Taken off the beginning of a name; names without it are left out. Default: nothing.'),
+    prefix: z.string().min(1).optional().describe('Then put before it. Default: nothing.'),
+  })
+  .optional()
+  .describe(
+    'A namespace, so that the cart of one team is not the cart of another. include and exclude mean the names of the registry. Default: names are taken as they are.',
+  )
+
 /** Which services and addresses are taken. */
 export const registryRules = {
   include: z
     .array(z.string())
     .default([])
     .describe('Service names to take, * stands for any text. Default: all.'),
+  serviceName,
   exclude: z.array(z.string()).default([]).describe('Service names to leave out. Default: none.'),
   forbidAddresses: z
     .array(network())

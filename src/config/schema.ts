@@ -11,6 +11,7 @@ import { monitor } from './monitor.ts'
 import { overload } from './overload.ts'
 import { defaults, service } from './policy.ts'
 import { recorder } from './recorder.ts'
+import { serviceName } from './registry-common.ts'
 import { filterDefinition, route } from './routes.ts'
 import { checkSelf, self } from './self.ts'
 import { stores } from './stores.ts'
@@ -121,6 +122,7 @@ const consul = z.strictObject({
     .default([])
     .describe('Service names to read, * stands for any text. Default: all.'),
   exclude: z.array(z.string()).default([]).describe('Service names to leave out. Default: none.'),
+  serviceName,
   taggedAddress: z
     .string()
     .optional()
@@ -146,9 +148,10 @@ const registry = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('file'),
     path: z.string().describe('A file, or a folder of files; see docs/registries.md.'),
+    serviceName,
   }),
   z
-    .strictObject({ type: z.literal('embedded') })
+    .strictObject({ type: z.literal('embedded'), serviceName })
     .describe('Services register with the admin side, in Consul’s own protocol.'),
 ])
 
