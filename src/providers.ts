@@ -2,12 +2,14 @@ import type { StaticConfig } from './config/load.ts'
 import type { Clock, Random } from './core/duration.ts'
 import { createConsulProvider } from './registry/consul.ts'
 import { ConsulDrain } from './registry/consul-drain.ts'
+import { createDnsProvider } from './registry/dns.ts'
 import { type DrainTeller, drainReason } from './registry/drain-teller.ts'
 import { EmbeddedRegistry } from './registry/embedded.ts'
 import { createEtcdProvider, ownPrefix } from './registry/etcd.ts'
 import { EtcdDrain } from './registry/etcd-drain.ts'
 import { createFileProvider } from './registry/file.ts'
 import { createHttpProvider } from './registry/http.ts'
+import { createNacosProvider } from './registry/nacos.ts'
 import { withNames, withRegistryNames } from './registry/namespace.ts'
 import type { RegistryProvider } from './registry/provider.ts'
 import { createZooKeeperProvider } from './registry/zookeeper.ts'
@@ -70,6 +72,12 @@ export function createProviders(registries: StaticConfig['registries'], deps: Pr
         break
       case 'http':
         all.push(createHttpProvider(name, registry, deps))
+        break
+      case 'dns':
+        all.push(createDnsProvider(name, registry, deps))
+        break
+      case 'nacos':
+        all.push(createNacosProvider(name, registry, deps))
         break
       case 'file':
         all.push(createFileProvider(name, registry.path, deps))

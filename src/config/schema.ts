@@ -3,11 +3,13 @@ import { admin } from './admin.ts'
 import { canaryShape } from './canaries.ts'
 import { canarySettings, checkReleaseStore } from './canary-store.ts'
 import { clientAuth } from './client-auth.ts'
+import { dnsRegistry } from './dns-registry.ts'
 import { etcdRegistry } from './etcd.ts'
 import { checkFleetStore, fleetSettings } from './fleet.ts'
 import { httpRegistry } from './http-registry.ts'
 import { identityProvider } from './identity.ts'
 import { monitor } from './monitor.ts'
+import { nacosRegistry } from './nacos-registry.ts'
 import { overload } from './overload.ts'
 import { defaults, service } from './policy.ts'
 import { recorder } from './recorder.ts'
@@ -145,6 +147,8 @@ const registry = z.discriminatedUnion('type', [
   etcdRegistry,
   zooKeeperRegistry,
   httpRegistry,
+  dnsRegistry,
+  nacosRegistry,
   z.strictObject({
     type: z.literal('file'),
     path: z.string().describe('A file, or a folder of files; see docs/registries.md.'),
