@@ -8,7 +8,8 @@ export const pageRoutes: AdminRoutes = (app) => {
   for (const { url, type, body, etag } of files) {
     app.get(url, { schema: { hide: true }, config: { access: 'open' } }, (request, reply) => {
       reply.headers({ 'cache-control': 'no-cache', etag, 'referrer-policy': 'no-referrer' })
-      if (url === '/') reply.header('content-security-policy', csp)
+      // On all of them: a worker has the policy of its script.
+      reply.header('content-security-policy', csp)
       if (request.headers['if-none-match'] === etag) return reply.code(304).send()
       return reply.type(type).send(body)
     })

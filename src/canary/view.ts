@@ -11,6 +11,12 @@ export function viewRelease({ ramp }: LedRule, state: ReleaseState, hasContract 
     percent: state.percent / 100,
     step: state.step + 1,
     steps: ramp.steps.length,
+    plan: ramp.steps.map(({ percent, forMs, minRequests, hold }) => ({
+      percent: percent / 100,
+      forMs,
+      minRequests,
+      isHold: hold,
+    })),
     since: state.since,
     by: state.by,
     reason: state.reason,

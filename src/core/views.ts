@@ -51,6 +51,17 @@ export interface ReleaseView {
   /** Counted from 1; 0 = before the first, or rolled back. */
   readonly step: number
   readonly steps: number
+  /** The steps. */
+  readonly plan: readonly {
+    /** 0 to 100. */
+    readonly percent: number
+    /** At least so long. ms. */
+    readonly forMs: number
+    /** And at least so many requests of the canary. */
+    readonly minRequests: number
+    /** A person promotes. */
+    readonly isHold: boolean
+  }[]
   /** When the step began. */
   readonly since: number
   /** `ramp`, or who. */

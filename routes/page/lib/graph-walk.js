@@ -4,8 +4,8 @@ import { SHAPES } from './layout.js'
 /** @typedef {import('./graph.js').Component} Component */
 /** @typedef {import('./graph.js').GraphNode} GraphNode */
 
-/** Who hangs on whom in a picture, for the keyboard and for what is stressed. @param {readonly Component[]} components @param {ReadonlyMap<string, number>} y */
-export function createWalk(components, y) {
+/** Who hangs on whom in a picture, for the keyboard and for what is stressed. @param {readonly Component[]} components @param {import('./layout.js').Layout} layout */
+export function createWalk(components, { at }) {
   const nodes = new Map(components.flatMap((one) => one.nodes.map((node) => [node.id, node])))
   /** @type {Map<string, string[]>} */
   const children = new Map()
@@ -23,7 +23,7 @@ export function createWalk(components, y) {
       put(parents, to, from)
     }
   }
-  const height = (/** @type {string} */ id) => y.get(id) ?? 0
+  const placeOf = (/** @type {string} */ id) => at.get(id) ?? { x: 0, y: 0 }
   /** @type {Map<number, string[]>} */
   const columns = new Map()
   for (const { id, kind } of nodes.values()) {
@@ -32,13 +32,15 @@ export function createWalk(components, y) {
     if (column === undefined) columns.set(x, [id])
     else column.push(id)
   }
-  for (const column of columns.values()) column.sort((a, b) => height(a) - height(b))
+  for (const column of columns.values())
+    column.sort((a, b) => placeOf(a).x - placeOf(b).x || placeOf(a).y - placeOf(b).y)
+
+  const distance = (/** @type {string} */ a, /** @type {string} */ b) => Math.abs(placeOf(a).y - placeOf(b).y)
 
   /** @param {readonly string[] | undefined} ids @param {string} to */
-  const nearest = (ids = [], to) =>
-    [...ids].sort((a, b) => Math.abs(height(a) - height(to)) - Math.abs(height(b) - height(to)))[0]
+  const nearest = (ids = [], to) => [...ids].sort((a, b) => distance(a, to) - distance(b, to))[0]
 
-  /** @param {string} id @param {number} steps Up or down its column. */
+  /** @param {string} id @param {number} steps Up or down among those of its kind. */
   const inColumn = (id, steps) => {
     const column = columns.get(SHAPES[nodes.get(id)?.kind ?? 'route'].x) ?? []
     return column[Math.min(Math.max(column.indexOf(id) + steps, 0), column.length - 1)]
@@ -56,10 +58,11 @@ export function createWalk(components, y) {
   return {
     nodes,
     /** The node at a place of the graph; empty = none. @param {number} left @param {number} top */
-    at(left, top) {
+    hit(left, top) {
       for (const { id, kind } of nodes.values()) {
-        const { x, width, height: tall } = SHAPES[kind]
-        if (left >= x && left <= x + width && Math.abs(top - height(id)) <= tall / 2) return id
+        const { x, y } = placeOf(id)
+        if (left >= x && left <= x + SHAPES[kind].width && Math.abs(top - y) <= SHAPES[kind].height / 2)
+          return id
       }
       return ''
     },

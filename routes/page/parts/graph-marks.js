@@ -16,6 +16,7 @@ const KIND_TEXT = {
   instance: 'instance',
   bundle: 'group of instances',
 }
+const TONES = /** @type {const} */ (['good', 'warn', 'bad', 'idle'])
 const TONE_TEXT = { good: 'well', warn: 'impaired', bad: 'in trouble', idle: 'not in use' }
 
 /** @param {GraphNode} node */
@@ -35,25 +36,23 @@ function cut(text, width, perLetter) {
 export const strokeOf = (rps) =>
   rps === undefined || rps <= 0 ? 1 : Math.min(9, 1.4 + Math.log2(1 + 2 * rps) * 0.62)
 
-/** @param {{ counts: NonNullable<GraphNode['counts']>, x: number, y: number, width: number }} props */
-function CountBar({ counts, x, y, width }) {
+/** How many are how well. No component of its own: there are hundreds. @param {NonNullable<GraphNode['counts']>} counts @param {number} x @param {number} y @param {number} width */
+function countBar(counts, x, y, width) {
   const total = counts.good + counts.warn + counts.bad + counts.idle
+  if (total === 0) return html`<rect class="count-bar tone-idle" x=${x} y=${y} width=${width} height="4" />`
   let at = x
-  return html`<g class="count-bar">
-    <rect class="rest" x=${x} y=${y} width=${width} height="4" />
-    ${
-      /** @type {const} */ (['good', 'warn', 'bad', 'idle']).map((tone) => {
-        const part = total === 0 ? 0 : (counts[tone] / total) * width
-        at += part
-        return part > 0 && html`<rect class="tone-${tone}" x=${at - part} y=${y} width=${part} height="4" />`
-      })
-    }
-  </g>`
+  return TONES.map((tone) => {
+    const part = (counts[tone] / total) * width
+    at += part
+    return (
+      part > 0 && html`<rect class="count-bar tone-${tone}" x=${at - part} y=${y} width=${part} height="4" />`
+    )
+  })
 }
 
-/** @param {GraphNode} node @param {number} top @param {number} room */
-function texts({ kind, label, sub, rps, counts }, top, room) {
-  const { x, height } = SHAPES[kind]
+/** @param {GraphNode} node @param {number} x @param {number} top @param {number} room */
+function texts({ kind, label, sub, rps, counts }, x, top, room) {
+  const { height } = SHAPES[kind]
   const left = x + 12
   const isTwoLines = kind === 'route' || kind === 'service'
   const first = top + (isTwoLines ? 18 : kind === 'bundle' ? 17 : height / 2 + 4.5)
@@ -66,16 +65,16 @@ function texts({ kind, label, sub, rps, counts }, top, room) {
     ${kind === 'instance' && sub && html`<text class="sub" x=${end} y=${first} text-anchor="end">${sub}</text>`}
     ${kind === 'bundle' && html`<text class="sub" x=${end} y=${first} text-anchor="end">${sub}</text>`}
     ${figure && kind !== 'bundle' && !(kind === 'instance' && sub) && html`<text class="sub" x=${isTwoLines ? x + SHAPES[kind].width - 10 : end} y=${isTwoLines ? top + 34 : first} text-anchor="end">${figure}</text>`}
-    ${counts && html`<${CountBar} counts=${counts} x=${left} y=${top + height - 9} width=${SHAPES[kind].width - 24} />`}
+    ${counts && countBar(counts, left, top + height - 9, SHAPES[kind].width - 24)}
   `
 }
 
 /**
- * @type {import('preact').ComponentClass<{ node: GraphNode, y: number, isChosen: boolean, isActive: boolean, isDim: boolean }>}
+ * @type {import('preact').ComponentClass<{ node: GraphNode, x: number, y: number, isChosen: boolean, isActive: boolean, isDim: boolean }>}
  */
-export const NodeMark = memo(({ node, y, isChosen, isActive, isDim }) => {
+export const NodeMark = memo(({ node, x, y, isChosen, isActive, isDim }) => {
   const { id, kind, tone, isOpen } = node
-  const { x, width, height } = SHAPES[kind]
+  const { width, height } = SHAPES[kind]
   const top = y - height / 2
   const canOpen = isOpen !== undefined
   return html`
@@ -84,7 +83,7 @@ export const NodeMark = memo(({ node, y, isChosen, isActive, isDim }) => {
       <title>${node.label}${node.sub ? ` · ${node.sub}` : ''}</title>
       <rect class="box" x=${x} y=${top} width=${width} height=${height} rx="7" />
       <path class="edge-mark" d="M${x + 3.5} ${top + 7}V${top + height - 7}" />
-      ${texts(node, top, width - (canOpen ? 24 : 0))}
+      ${texts(node, x, top, width - (canOpen ? 24 : 0))}
       ${
         canOpen &&
         html`<g class="opener" data-toggle=${id}><rect x=${x + width - 26} y=${top + 2} width="24" height="24" rx="5" />
@@ -104,10 +103,10 @@ export const EdgeMark = memo(({ edge: { rps, tone }, x1, y1, x2, y2, isDim }) =>
     d="M${x1} ${y1}C${middle} ${y1} ${middle} ${y2} ${x2} ${y2}" stroke-width=${strokeOf(rps)} />`
 })
 
-/** The gate that all requests come through. @param {{ height: number, labelRef: any }} props */
-export const GatewayMark = ({ height, labelRef }) => html`
+/** The gate that all requests come through. @param {{ x: number, height: number }} props */
+export const GatewayMark = ({ x, height }) => html`
   <g class="gateway-mark" role="img" aria-label="gateway">
-    <rect x="0" y="-10" width=${GATEWAY_WIDTH} height=${height + 20} rx="8" />
-    <text ref=${labelRef} text-anchor="middle" transform="translate(17 ${height / 2}) rotate(-90)">Gateway</text>
+    <rect x=${x} y="-10" width=${GATEWAY_WIDTH} height=${height + 20} rx="8" />
+    <text text-anchor="middle" data-x=${x + 17} data-height=${height}>Gateway</text>
   </g>
 `

@@ -7,8 +7,8 @@ import { SHAPES } from '../lib/layout.js'
 import { listenGestures } from './gestures.js'
 import { FarMarks, Marks } from './graph-layers.js'
 import { domId, GatewayMark } from './graph-marks.js'
-import { HealthStrip } from './health-strip.js'
 import { Icon } from './icons.js'
+import { MiniMap } from './mini-map.js'
 
 /** @typedef {import('../lib/camera.js').Camera} Camera */
 /** @typedef {import('../lib/graph.js').Component} Component */
@@ -16,7 +16,9 @@ import { Icon } from './icons.js'
 /** @typedef {import('./graph-layers.js').Drawn} Drawn */
 
 /** Below this nobody can read; texts are left out. */
-const FAR_BELOW = 0.38
+const FAR_BELOW = 0.5
+/** What is drawn beyond the window, as a share of it: moving within that draws nothing. */
+const BEYOND = 0.2
 const STEP = { in: 1.25, out: 0.8 }
 
 /** The inner size of an element. @param {import('preact').RefObject<Element>} ref */
@@ -33,16 +35,24 @@ function useSize(ref) {
   return size
 }
 
+/** The names of the gates stay in sight. @param {Element} world @param {number} middle */
+function placeLabels(world, middle) {
+  for (const label of world.querySelectorAll('[data-height]')) {
+    const height = Number(label.getAttribute('data-height'))
+    const y = Math.min(Math.max(middle, 40), Math.max(height - 40, height / 2))
+    label.setAttribute('transform', `translate(${label.getAttribute('data-x')} ${y}) rotate(-90)`)
+  }
+}
+
 /**
- * Where the picture is looked at from. Moving it touches one attribute; the marks are drawn again only when others come in
+ * Where the picture is looked at from. Moving it touches a few attributes; the marks are drawn again only when others come in
  * sight.
  * @param {Layout} layout
  */
 function useCamera(layout) {
   const svg = useRef(/** @type {any} */ (null))
   const world = useRef(/** @type {any} */ (null))
-  const label = useRef(/** @type {any} */ (null))
-  const strip = useRef(/** @type {any} */ (null))
+  const map = useRef(/** @type {any} */ (null))
   const size = useSize(svg)
   const camera = useRef(/** @type {Camera | undefined} */ (undefined))
   const [drawn, setDrawn] = useState(/** @type {Drawn | undefined} */ (undefined))
@@ -55,14 +65,26 @@ function useCamera(layout) {
       if (view.width === 0) return
       const now = bounded(wanted, view, graph)
       camera.current = now
-      const height = view.height / now.scale
-      const middle = Math.min(Math.max(now.y + height / 2, 40), Math.max(40, graph.height - 40))
+      const [width, height] = [view.width / now.scale, view.height / now.scale]
       world.current?.setAttribute('transform', `scale(${now.scale}) translate(${-now.x} ${-now.y})`)
-      label.current?.setAttribute('transform', `translate(17 ${middle}) rotate(-90)`)
-      strip.current?.show(now.y / graph.height, height / graph.height)
+      placeLabels(world.current, now.y + height / 2)
+      map.current?.show({ x: now.x, y: now.y, width, height })
       const isFar = now.scale < FAR_BELOW
-      const isIn = before && before.isFar === isFar && now.y >= before.top && now.y + height <= before.bottom
-      if (!isIn) setDrawn({ top: now.y - height, bottom: now.y + 2 * height, isFar })
+      const isIn =
+        before?.isFar === isFar &&
+        (isFar ||
+          (now.x >= before.left &&
+            now.x + width <= before.right &&
+            now.y >= before.top &&
+            now.y + height <= before.bottom))
+      if (isIn) return
+      setDrawn({
+        left: now.x - BEYOND * width,
+        right: now.x + (1 + BEYOND) * width,
+        top: now.y - BEYOND * height,
+        bottom: now.y + (1 + BEYOND) * height,
+        isFar,
+      })
     },
     [],
   )
@@ -70,7 +92,7 @@ function useCamera(layout) {
     if (size.width > 0) show(camera.current ?? opening(size, layout))
   }, [size, layout, show])
   useEffect(() => listenGestures(svg.current, () => camera.current ?? { x: 0, y: 0, scale: 1 }, show), [show])
-  return { refs: { svg, world, label, strip }, size, camera, drawn, show }
+  return { refs: { svg, world, map }, size, camera, drawn, show }
 }
 
 /**
@@ -86,31 +108,37 @@ function useCamera(layout) {
 export function GraphPicture({ components, layout, chosen, onChoose, onToggle }) {
   const { refs, size, camera, drawn, show } = useCamera(layout)
   const [active, setActive] = useState('')
-  const walk = useMemo(() => createWalk(components, layout.y), [components, layout])
+  const walk = useMemo(() => createWalk(components, layout), [components, layout])
   const line = useMemo(() => (walk.nodes.has(chosen) ? walk.lineOf(chosen) : undefined), [walk, chosen])
   // What was opened stays where it is, and its surroundings make room.
-  const anchor = useRef({ id: '', y: 0 })
+  const anchor = useRef({ id: '', x: 0, y: 0 })
   useLayoutEffect(() => {
-    const { id, y } = anchor.current
-    const now = layout.y.get(id)
-    anchor.current = { id: '', y: 0 }
-    if (now !== undefined && camera.current) show({ ...camera.current, y: camera.current.y + now - y })
+    const { id, x, y } = anchor.current
+    const now = layout.at.get(id)
+    anchor.current = { id: '', x: 0, y: 0 }
+    if (now === undefined || camera.current === undefined) return
+    show({ ...camera.current, x: camera.current.x + now.x - x, y: camera.current.y + now.y - y })
   }, [layout, camera, show])
 
   const at = () => camera.current ?? { x: 0, y: 0, scale: 1 }
   const zoom = (/** @type {number} */ factor) =>
     show(zoomed(at(), factor, { x: size.width / 2, y: size.height / 2 }))
+  const centre = (/** @type {number} */ x, /** @type {number} */ y) => {
+    const { scale } = at()
+    show({ scale, x: x - size.width / scale / 2, y: y - size.height / scale / 2 })
+  }
   const toggle = (/** @type {string} */ id) => {
     if (walk.nodes.get(id)?.isOpen === undefined) return
-    anchor.current = { id, y: layout.y.get(id) ?? 0 }
+    anchor.current = { id, ...(layout.at.get(id) ?? { x: 0, y: 0 }) }
     onToggle(id)
   }
   const activate = (/** @type {string | undefined} */ id) => {
     const node = id === undefined ? undefined : walk.nodes.get(id)
     if (node === undefined) return
-    const { x, width, height } = SHAPES[node.kind]
+    const { width, height } = SHAPES[node.kind]
+    const { x, y } = layout.at.get(node.id) ?? { x: 0, y: 0 }
     setActive(node.id)
-    show(showing(at(), size, { x, y: (layout.y.get(node.id) ?? 0) - height / 2, width, height }))
+    show(showing(at(), size, { x, y: y - height / 2, width, height }))
   }
   const pan = (/** @type {string} */ key) => {
     const dx = key === 'ArrowLeft' ? -120 : key === 'ArrowRight' ? 120 : 0
@@ -135,7 +163,7 @@ export function GraphPicture({ components, layout, chosen, onChoose, onToggle })
   const nodeAt = (/** @type {MouseEvent} */ event) => {
     const box = refs.svg.current.getBoundingClientRect()
     const { x, y, scale } = at()
-    return walk.at(x + (event.clientX - box.left) / scale, y + (event.clientY - box.top) / scale)
+    return walk.hit(x + (event.clientX - box.left) / scale, y + (event.clientY - box.top) / scale)
   }
   const click = (/** @type {MouseEvent} */ event) => {
     const target = /** @type {Element} */ (event.target)
@@ -152,7 +180,7 @@ export function GraphPicture({ components, layout, chosen, onChoose, onToggle })
         class=${cx('graph', drawn?.isFar && 'is-far')} onKeyDown=${keyDown} onClick=${click}>
         <g ref=${refs.world}>
           ${drawn && html`<${drawn.isFar ? FarMarks : Marks} components=${components} layout=${layout} drawn=${drawn} line=${line} chosen=${chosen} active=${activeId} />`}
-          <${GatewayMark} height=${layout.height} labelRef=${refs.label} />
+          ${layout.gates.map((gate) => html`<${GatewayMark} key=${gate.x} ...${gate} />`)}
         </g>
       </svg>
       <p class="hidden" id="picture-help">Arrow keys go from node to node, Enter chooses, Space opens and closes a service, plus and minus zoom, 0 shows all, Shift with arrows moves the picture. The list shows the same as a table.</p>
@@ -161,7 +189,7 @@ export function GraphPicture({ components, layout, chosen, onChoose, onToggle })
         <button type="button" class="icon-button" aria-label="Zoom out" onClick=${() => zoom(STEP.out)}><${Icon} name="minus" /></button>
         <button type="button" class="icon-button" aria-label="Show all" onClick=${() => show(fitted(size, layout))}><${Icon} name="fit" /></button>
       </div>
-      <${HealthStrip} api=${refs.strip} components=${components} layout=${layout} onMove=${(/** @type {number} */ share) => show({ ...at(), y: share * layout.height - size.height / at().scale / 2 })} />
+      <${MiniMap} api=${refs.map} components=${components} layout=${layout} onMove=${centre} />
     </div>
   `
 }

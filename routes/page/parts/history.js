@@ -12,8 +12,8 @@ import { Dot } from './pill.js'
 /** More on demand: a history may be long. */
 const STEP = 20
 
-/** @param {HistoryEntry} entry */
-function inWords({ what, from, to }) {
+/** @param {Pick<HistoryEntry, 'what' | 'from' | 'to'>} entry */
+export function changeInWords({ what, from, to }) {
   if (what === 'appeared') return `appeared, ${to}`
   if (what === 'changed') return from === undefined ? to : `${from} → ${to}`
   if (what === 'left') return 'left the registry'
@@ -36,7 +36,7 @@ export function HistoryList({ entries, isOfOne }) {
           <time dateTime=${new Date(entry.at).toISOString()} title=${fullTime(entry.at)}>${ago(entry.at, now)}</time>
           <div>
             ${!isOfOne && html`<a href=${href('services', [entry.service], { instance: entry.key })}>${entry.address}</a> `}
-            <b>${inWords(entry)}</b>${entry.version && html`<span class="muted"> ${entry.version}</span>`}
+            <b>${changeInWords(entry)}</b>${entry.version && html`<span class="muted"> ${entry.version}</span>`}
             ${entry.reason && html`<p class="muted">${entry.reason}</p>`}
             ${entry.away && html`<p class="muted">found when the gateway started: it happened while it was down</p>`}
           </div>

@@ -37,9 +37,13 @@ function useWindow(ref, count, height) {
       setRange((before) => (before.first === first && before.last === last ? before : { first, last }))
     }
     look()
+    // What stands above may grow or go, which moves the rows without any scrolling.
+    const growth = new ResizeObserver(look)
+    growth.observe(document.body)
     addEventListener('scroll', look, { passive: true })
     addEventListener('resize', look)
     return () => {
+      growth.disconnect()
       removeEventListener('scroll', look)
       removeEventListener('resize', look)
     }

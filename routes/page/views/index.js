@@ -1,7 +1,20 @@
 // @ts-check
+import { alerts } from './alerts.js'
+import { audit } from './audit.js'
+import { contracts } from './contracts.js'
 import { events } from './events.js'
+import { explain } from './explain.js'
+import { fleet } from './fleet.js'
+import { history } from './history.js'
+import { mirror } from './mirror.js'
 import { overview } from './overview.js'
+import { refusals } from './refusals.js'
+import { releases } from './releases.js'
+import { requests } from './requests.js'
+import { routes } from './routes.js'
 import { services } from './services.js'
+import { tables } from './tables.js'
+import { tools } from './tools.js'
 import { topology } from './topology.js'
 
 /**
@@ -29,4 +42,22 @@ export const GROUPS = ['Observe', 'Traffic', 'Gateway']
  * works.
  * @type {readonly ViewEntry[]}
  */
-export const VIEWS = [overview, topology, services, events]
+export const VIEWS = [
+  overview,
+  topology,
+  services,
+  events,
+  alerts,
+  history,
+  routes,
+  explain,
+  requests,
+  releases,
+  refusals,
+  mirror,
+  contracts,
+  tables,
+  fleet,
+  audit,
+  tools,
+]

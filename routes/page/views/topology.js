@@ -49,8 +49,8 @@ function useShared(components) {
   return before.current
 }
 
-/** Where everything stands: asked of the worker when the form changes; until it answers, as before. @param {readonly Component[]} components */
-function useLayout(components) {
+/** Where everything stands: asked of the worker when the form changes; until it answers, as before. @param {readonly Component[]} components @param {boolean} isMany */
+function useLayout(components, isMany) {
   const form = useMemo(() => formOf(components), [components])
   const [known, setKnown] = useState({
     form: '',
@@ -62,14 +62,14 @@ function useLayout(components) {
   latest.current = components
   useEffect(() => {
     let isOver = false
-    layOut(latest.current).then(
+    layOut(latest.current, isMany).then(
       (layout) => !isOver && setKnown({ form, layout, components: latest.current, problem: '' }),
       (thrown) => !isOver && setKnown((before) => ({ ...before, problem: String(thrown.message) })),
     )
     return () => {
       isOver = true
     }
-  }, [form])
+  }, [form, isMany])
   // Figures and colours are those of now wherever the nodes are those that were placed.
   return { ...known, components: known.form === form ? components : known.components }
 }
@@ -87,7 +87,7 @@ function Landscape({ topology, routes }) {
     [kept, traffic, depth, toggled],
   )
   const shared = useShared(built)
-  const { layout, components, problem } = useLayout(shared)
+  const { layout, components, problem } = useLayout(shared, depth === 'services')
   const toggle = (/** @type {string} */ id) =>
     setToggled((before) => {
       const next = new Set(before)

@@ -1,0 +1,87 @@
+/** A real request, explained; `name` may be hostile. */
+
+export function requestAnswer(now: number, name = 'shop') {
+  return {
+    id: '5f3a9c21',
+    requestId: '01J8Z3F7Q7777MWK2',
+    at: now - 21_000,
+    client: '203.0.113.9',
+    principal: { id: name === 'shop' ? 'u-1007' : name, kind: 'jwt' },
+    table: { version: 42, id: 'b7c2' },
+    request: { method: 'GET', target: '/cart/7?x=1', authority: 'shop.example.com' },
+    steps: ['host shop.example.com, path /cart/7', 'host shop.example.com: 3 routes'],
+    candidates: [
+      { route: 'shop-all', result: 'outranked', reason: `by ${name}: longer prefix` },
+      { route: 'shop-beta', result: 'lost', reason: 'condition not met: header x-beta' },
+      { route: name, result: 'won', reason: 'every condition met, none ranks higher' },
+    ],
+    result: 'route',
+    host: 'shop.example.com',
+    path: '/cart/7',
+    route: name,
+    source: '/etc/sluice/routes.d/shop.yaml:2:5',
+    action: 'proxy',
+    params: { id: '7' },
+    filters: [
+      { name: 'sign-in', type: 'jwt', verdict: 'passed', ms: 0.412 },
+      { name: 'fair-use', type: 'rate-limit', verdict: 'passed', ms: 0.061 },
+      {
+        name: 'new-networks',
+        type: 'ip-deny',
+        isDryRun: true,
+        verdict: 'would refuse',
+        status: 403,
+        code: 'GW_AUTH_IP',
+        reason: '203.0.113.9 is in 203.0.113.0/24',
+      },
+      {
+        name: 'security-headers',
+        type: 'security-headers',
+        verdict: 'passed',
+        outbound: { verdict: 'passed', ms: 0.02 },
+      },
+    ],
+    service: 'cart',
+    serviceSource: 'live',
+    upstreamTarget: '/cart/7?x=1',
+    canary: {
+      rule: 'cart-v2',
+      side: 'canary',
+      steps: ['cart-v2: bucket 412 of 10000 is below 500 -> canary'],
+      headers: { 'x-sluice-canary': 'cart-v2=canary' },
+      bucket: 412,
+    },
+    instances: [
+      {
+        key: 'a',
+        address: '10.0.3.7:8080',
+        version: '1.4.0',
+        eligible: false,
+        reason: 'not of side canary; used when nobody of it is there',
+      },
+      { key: 'b', address: '10.0.3.8:8080', version: '2.0.0', eligible: true, reason: 'passing, weight 1' },
+      {
+        key: 'c',
+        address: '10.0.3.9:8080',
+        version: '2.0.0',
+        eligible: false,
+        reason: 'ejected for 12 s: 5 failures of the gateway in a row',
+      },
+    ],
+    timeouts: { connectMs: 1000, headersMs: 15_000, idleMs: 60_000, totalMs: 60_000, perTryMs: 0 },
+    retries: {
+      attempts: 2,
+      on: ['connect-failure', 'reset'],
+      statuses: [],
+      idempotencyKey: false,
+      replayBytes: 65_536,
+    },
+    attempts: [
+      { instance: 'c', address: '10.0.3.9:8080', version: '2.0.0', outcome: 'upstream_connect', ms: 1000.4 },
+      { instance: 'b', address: '10.0.3.8:8080', version: '2.0.0', status: 200, outcome: 'ok', ms: 18.21 },
+    ],
+    status: 200,
+    outcome: 'ok',
+    ms: 1019.7,
+  }
+}
