@@ -2,12 +2,14 @@ import { startConsul } from '../test/support/consul.ts'
 import { startEtcd } from '../test/support/etcd.ts'
 import { startGateway } from '../test/support/gateway.ts'
 import { quantile } from '../test/support/load.ts'
+import { startZooKeeper } from '../test/support/zookeeper.ts'
+import { curatorRecord } from '../test/support/zookeeper-harness.ts'
 import { machineLine } from './support.ts'
 
 /**
  * From a change in a registry until the table with it is in force, as the gateway's own event stream shows it.
  *
- *   node bench/propagation.ts [changes] [consul|etcd ...]
+ *   node bench/propagation.ts [changes] [consul|etcd|zookeeper ...]
  */
 const changes = Number(process.argv[2] ?? 100)
 const names = process.argv.slice(3)
@@ -51,6 +53,21 @@ const REGISTRIES: Readonly<Record<string, () => Promise<Registry>>> = {
       fail: (id, port) => put(id, port, 'critical'),
       remove: (id) => etcd.remove(key(id)),
       stop: () => etcd.stop(),
+    }
+  },
+  async zookeeper() {
+    const zookeeper = await startZooKeeper()
+    const { client } = zookeeper
+    const path = (id: string) => `/services/shop/${id}`
+    const record = (id: string, port: number, state: string) =>
+      Buffer.from(curatorRecord({ service: 'shop', id, address: '127.0.0.1', port }, { state }))
+    await client.ensure('/services/shop')
+    return {
+      yaml: `{ type: zookeeper, servers: ["${zookeeper.server}"] }`,
+      add: (id, port) => client.create(path(id), record(id, port, 'passing'), { isEphemeral: true }),
+      fail: (id, port) => client.setData(path(id), record(id, port, 'critical')),
+      remove: (id) => client.remove(path(id)),
+      stop: () => zookeeper.stop(),
     }
   },
 }

@@ -5,13 +5,15 @@ import { startEtcd } from '../test/support/etcd.ts'
 import { type RegistryWatch, watchProvider } from '../test/support/registry-watch.ts'
 import { startTcpProxy } from '../test/support/tcp-proxy.ts'
 import { waitFor } from '../test/support/wait.ts'
+import { startZooKeeper } from '../test/support/zookeeper.ts'
+import { curatorRecord, zooKeeperProvider } from '../test/support/zookeeper-harness.ts'
 import { machineLine } from './support.ts'
 
 /**
  * What one gateway asks of a registry with 300 services of two instances each, 1 % of the services flapping: three of
  * them change their state once a second. Defaults of the configuration.
  *
- *   node bench/registry-load.ts [seconds] [consul|etcd ...]
+ *   node bench/registry-load.ts [seconds] [consul|etcd|zookeeper ...]
  */
 const seconds = Number(process.argv[2] ?? 30)
 const names = process.argv.slice(3)
@@ -23,6 +25,8 @@ interface Registry {
   put(service: string, id: string, port: number): Promise<unknown>
   flip(service: string, id: string, port: number, isIll: boolean): Promise<unknown>
   watch(url: string): RegistryWatch
+  /** Where requests are not HTTP: how many there were so far, without those of this program. */
+  requests?(): Promise<number>
   stop(): Promise<void>
 }
 
@@ -76,6 +80,34 @@ const REGISTRIES: Readonly<Record<string, () => Promise<Registry>>> = {
       stop: () => etcd.stop(),
     }
   },
+  async zookeeper() {
+    const zookeeper = await startZooKeeper()
+    const { client } = zookeeper
+    const record = (service: string, id: string, port: number, state: string) =>
+      Buffer.from(curatorRecord({ service, id, address: '127.0.0.1', port }, { state }))
+    return {
+      url: `http://${zookeeper.server}`,
+      async put(service, id, port) {
+        await client.ensure(`/services/${service}`)
+        await client.create(`/services/${service}/${id}`, record(service, id, port, 'passing'))
+      },
+      flip: (service, id, port, isIll) =>
+        client.setData(
+          `/services/${service}/${id}`,
+          record(service, id, port, isIll ? 'critical' : 'passing'),
+        ),
+      watch: (url) =>
+        watchProvider((deps) =>
+          zooKeeperProvider(url.replace('http://', ''), { sessionTimeout: 15_000 }, deps),
+        ),
+      async requests() {
+        const own = `sid=0x${client.sessionId.toString(16)},`
+        const connections = (await zookeeper.word('cons')).split('\n').filter((line) => !line.includes(own))
+        return connections.reduce((sum, line) => sum + Number(/recved=(\d+).*sid=/.exec(line)?.[1] ?? 0), 0)
+      },
+      stop: () => zookeeper.stop(),
+    }
+  },
 }
 
 async function measure(name: string, start: () => Promise<Registry>): Promise<string[]> {
@@ -95,7 +127,11 @@ async function measure(name: string, start: () => Promise<Registry>): Promise<st
     ['1 % flapping', true],
   ] as const) {
     await new Promise((resolve) => setTimeout(resolve, 2000))
-    const before = { ...proxy.traffic(), snapshots: watched.snapshots.length }
+    const counted = async () => ({
+      ...proxy.traffic(),
+      requests: (await registry.requests?.()) ?? proxy.traffic().requests,
+    })
+    const before = { ...(await counted()), snapshots: watched.snapshots.length }
     const begun = performance.now()
     for (let second = 0; second < seconds; second++) {
       for (let n = 0; isFlapping && n < FLAPPING; n++) {
@@ -106,7 +142,7 @@ async function measure(name: string, start: () => Promise<Registry>): Promise<st
       )
     }
     const perMinute = 60_000 / (performance.now() - begun)
-    const { requests, bytes } = proxy.traffic()
+    const { requests, bytes } = await counted()
     const row = [
       Math.round((requests - before.requests) * perMinute),
       Math.round((watched.snapshots.length - before.snapshots) * perMinute),

@@ -1,5 +1,5 @@
 import { backoffMs, type Clock, type Random, sleep } from '../core/duration.ts'
-import { GatewayError } from '../core/errors.ts'
+import { errorText, GatewayError } from '../core/errors.ts'
 import type { ProviderStatus, Snapshot } from '../core/types.ts'
 import { ZooKeeperClient } from '../zookeeper/client.ts'
 import { CURATOR_BASE } from '../zookeeper/own-records.ts'
@@ -187,12 +187,13 @@ class ProviderRun {
   #tellStatus(error: Error | undefined): void {
     const hasSnapshot = this.#last !== undefined
     let state: ProviderStatus['state'] = hasSnapshot ? 'stale' : 'failed'
-    if (error === undefined) {
+    const message = error === undefined ? undefined : errorText(error)
+    if (message === undefined) {
       state = hasSnapshot ? 'live' : 'connecting'
       this.#lastError = undefined
-    } else if (this.#lastError?.message !== error.message) {
+    } else if (this.#lastError?.message !== message) {
       const code = error instanceof GatewayError ? error.code : 'GW_REGISTRY_ANSWER'
-      this.#lastError = { at: this.#deps.clock.now(), code, message: error.message }
+      this.#lastError = { at: this.#deps.clock.now(), code, message }
     }
     this.#sink.status({
       state,

@@ -1,7 +1,11 @@
+import { writeFileSync } from 'node:fs'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { systemClock } from '../../src/core/duration.ts'
 import type { ZooKeeperRegistryOptions } from '../../src/registry/zookeeper.ts'
+import { freePort } from '../support/ports.ts'
 import { type RegistryWatch, watchProvider } from '../support/registry-watch.ts'
 import { startTcpProxy } from '../support/tcp-proxy.ts'
+import { tlsFiles } from '../support/tls-files.ts'
 import { waitFor } from '../support/wait.ts'
 import { startZooKeeper, startZooKeeperEnsemble, type TestZooKeeper } from '../support/zookeeper.ts'
 import { curatorRecord, dubboUrl, zooKeeperProvider } from '../support/zookeeper-harness.ts'
@@ -264,6 +268,55 @@ describe('one server', () => {
 async function received(zookeeper: TestZooKeeper): Promise<number> {
   return Number(/zk_packets_received\t(\d+)/.exec(await zookeeper.word('mntr'))?.[1])
 }
+
+test('over TLS, with a certificate of its own; a server that cannot be trusted is told', async () => {
+  const files = await tlsFiles('127.0.0.1')
+  ended.push(() => files.close())
+  const both = `${files.key}.both`
+  writeFileSync(both, `${files.keyText}${files.ca}`)
+  const port = await freePort()
+  const zookeeper = await startZooKeeper({
+    config: [
+      `secureClientPort=${port}`,
+      'secureClientPortAddress=127.0.0.1',
+      `ssl.keyStore.location=${both}`,
+      'ssl.keyStore.type=PEM',
+      `ssl.trustStore.location=${files.cert}`,
+      'ssl.trustStore.type=PEM',
+      'ssl.clientAuth=need',
+    ],
+    properties: { 'zookeeper.serverCnxnFactory': 'org.apache.zookeeper.server.NettyServerCnxnFactory' },
+  })
+  ended.push(() => zookeeper.stop())
+  await zookeeper.client.ensure('/services/a')
+  await zookeeper.client.create('/services/a/1', data('a', '1', 8001))
+  const server = `127.0.0.1:${port}`
+  const own = { cert: files.cert, key: files.key }
+  const watched = watch(server, { tls: { ...own, ca: files.cert } })
+  await waitFor(() => ports(watched, 'a').join() === '8001')
+  const wary = watch(server, { tls: own })
+  await waitFor(() => wary.status()?.state === 'failed')
+  expect(wary.status()?.lastError?.message).toMatch(/self-signed certificate/)
+  const easy = watch(server, { tls: { ...own, verify: false } })
+  await waitFor(() => ports(easy, 'a').join() === '8001')
+  const stranger = watch(server, { tls: { ca: files.cert } })
+  await waitFor(() => stranger.status()?.state === 'failed')
+  const { message = '' } = stranger.status()?.lastError ?? {}
+  expect(message).toMatch(/certificate|closed|reset/i)
+})
+
+test('a PEM file that is not there is named', async () => {
+  const provider = zooKeeperProvider(
+    '127.0.0.1:1',
+    { tls: { ca: '/no/such/file' } },
+    { clock: systemClock, random: Math.random },
+  )
+  const sink = { next() {}, status() {} }
+  await expect(provider.watch(sink, new AbortController().signal)).rejects.toMatchObject({
+    code: 'GW_REGISTRY_FILE',
+    message: '/no/such/file cannot be read',
+  })
+})
 
 test('an ensemble that loses its leader: nothing is lost, and changes are seen again', async () => {
   const ensemble = await startZooKeeperEnsemble()

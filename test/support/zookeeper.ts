@@ -14,6 +14,9 @@ import { freePort } from './ports.ts'
 import { waitFor } from './wait.ts'
 
 const JAR = '/usr/share/java/zookeeper.jar'
+/** For its words on standard error, and what Debian's jar forgets to name for connections over TLS. */
+const MORE_JARS = ['slf4j-simple', 'netty-codec', 'netty-resolver', 'netty-transport-native-unix-common']
+const CLASS_PATH = [JAR, ...MORE_JARS.map((name) => `/usr/share/java/${name}.jar`)].join(':')
 const READY_TIMEOUT_MS = 30_000
 /** For an answer to a four letter word. ms. */
 const WORD_TIMEOUT_MS = 1000
@@ -109,7 +112,9 @@ export async function startZooKeeper(options: ZooKeeperTestOptions = {}): Promis
     node.start()
     await waitFor(async () => (await node.word('ruok')) === 'imok', {
       timeoutMs: READY_TIMEOUT_MS,
-      what: `ZooKeeper: ${node.output()}`,
+      what: 'ZooKeeper',
+    }).catch((cause: unknown) => {
+      throw new GatewayError('GW_INTERNAL_STATE', `ZooKeeper does not start: ${node.output()}`, { cause })
     })
     await client.ready(READY_TIMEOUT_MS)
     await client.ensure('/test')
@@ -214,6 +219,7 @@ class ZooKeeperProcess {
     this.#port = port
     this.#properties = {
       'zookeeper.DigestAuthenticationProvider.superDigest': digestId(SUPER_AUTH),
+      'org.slf4j.simpleLogger.defaultLogLevel': 'warn',
       // Data outlive SIGKILL without it, too: only a machine that loses power loses them.
       'zookeeper.forceSync': 'no',
       ...properties,
@@ -246,7 +252,7 @@ class ZooKeeperProcess {
     const properties = Object.entries(this.#properties).map(([key, value]) => `-D${key}=${value}`)
     const java = ['-Xmx160m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', ...properties]
     const main = 'org.apache.zookeeper.server.quorum.QuorumPeerMain'
-    const child = spawn('java', [...java, '-cp', JAR, main, join(this.#folder, 'zoo.cfg')], {
+    const child = spawn('java', [...java, '-cp', CLASS_PATH, main, join(this.#folder, 'zoo.cfg')], {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     const keep = (chunk: Buffer) => {
