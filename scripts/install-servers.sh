@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the integration tests talk to: redis-server, etcd-server, ZooKeeper (with its Java), openssl, chromium, curl, python3,
+# What the integration tests talk to: redis-server, etcd-server, ZooKeeper (with its Java), knot (DNS), openssl, chromium, curl, python3,
 # Alertmanager, libmodsecurity 3 and the OWASP Core Rule Set from the machine's own Debian release, Consul 1.8.7 from Debian
 # bullseye (the last release that has it), unpacked into .cache, not installed, and the oldest Node that the Register library
 # runs on.
@@ -35,6 +35,7 @@ missing=()
 command -v redis-server >/dev/null || missing+=(redis-server)
 command -v etcd >/dev/null || missing+=(etcd-server)
 [ -r /usr/share/java/zookeeper.jar ] && command -v java >/dev/null || missing+=(zookeeper)
+command -v knotd >/dev/null || missing+=(knot)
 command -v openssl >/dev/null || missing+=(openssl)
 command -v chromium >/dev/null || missing+=(chromium)
 command -v curl >/dev/null || missing+=(curl)
