@@ -139,9 +139,12 @@ export class NacosClient {
     signal: AbortSignal,
   ): Promise<{ place: string; value: unknown }> {
     const place = placeOf(base + path)
+    await this.#login(base, signal)
+    const used = this.#token
     let answer = await this.#call(base, path, query, signal)
     if (isRefused(answer) && this.#connection.username !== undefined) {
-      this.#token = undefined
+      // Of many that are refused at once the first brings a new one for all.
+      if (this.#token === used) this.#token = undefined
       answer = await this.#call(base, path, query, signal)
     }
     if (isRefused(answer)) {

@@ -148,6 +148,8 @@ export class Reducer {
     } else if (entry.source !== 'stale') {
       entry.source = 'stale'
       entry.reason = 'its read fails'
+      // Until now it was as the registry has it, also when nothing was new for long.
+      entry.lastGoodAt = now
       changed.push(name)
     }
   }

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import type { NacosOptions } from '../../src/registry/nacos.ts'
+import { NacosClient } from '../../src/registry/nacos-client.ts'
 import { useCleanups } from '../support/cleanup.ts'
 import { createNacos, nacosProvider, type TestHost, type TestNacos } from '../support/nacos-harness.ts'
 import { watchProvider } from '../support/registry-watch.ts'
@@ -112,6 +113,28 @@ test('one login for many calls; one that is over is renewed; no token or passwor
     message: `${nacos.url}/v1/auth/login: answered with 403`,
   })
   expect(JSON.stringify(watched.statuses)).not.toMatch(/secret-password|token-/)
+})
+
+test('of many calls at once that need a login, or a new one, one makes it', async () => {
+  const user = { username: 'gateway', password: 'gw' }
+  const nacos = await nacosWith({ '/DEFAULT_GROUP/cart': [ONE] })
+  nacos.guard(user)
+  const place = {
+    urls: [nacos.url],
+    api: 'v2',
+    namespaceId: '',
+    groupName: 'DEFAULT_GROUP',
+    clusters: [],
+  } as const
+  const client = new NacosClient({ ...place, ...user, timeout: 5000 }, () => performance.now())
+  later(() => client.close())
+  const { signal } = new AbortController()
+  const many = () => Promise.all(Array.from({ length: 12 }, () => client.services(signal)))
+  expect((await many()).flat()).toEqual(Array(12).fill('cart'))
+  expect(nacos.logins).toBe(1)
+  nacos.expire()
+  await many()
+  expect(nacos.logins).toBe(2)
 })
 
 test('a service whose list fails is stale alone', async () => {

@@ -217,6 +217,17 @@ test('with maxStaleness what a failing registry said is dropped in time', () => 
   expect(idsOf('shop')).toEqual([])
 })
 
+test('the time of maxStaleness begins with the failure: a provider says nothing while nothing changes', () => {
+  createReducer({ maxStaleness: 60_000 })
+  reducer.accept('reg', snapshot([many('shop', 2)]))
+  vi.advanceTimersByTime(3_600_000)
+  reducer.accept('reg', snapshot([], ['shop']))
+  vi.advanceTimersByTime(59_000)
+  expect(idsOf('shop')).toHaveLength(2)
+  vi.advanceTimersByTime(2000)
+  expect(idsOf('shop')).toEqual([])
+})
+
 test('no failed read ever loses an instance, whatever came before', () => {
   const name = fc.constantFrom('a', 'b', 'c')
   const step = fc.record({
