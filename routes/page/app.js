@@ -1,6 +1,6 @@
 // @ts-check
 import { Component } from 'preact'
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { useCell } from './lib/cell.js'
 import { cx, html } from './lib/html.js'
 import { place } from './lib/router.js'
@@ -38,7 +38,8 @@ function Shell() {
   const path = [view?.id, ...rest].join('/')
   const before = useRef(path)
   const title = rest.length > 0 ? rest.join(' / ') : (view?.title ?? '')
-  useEffect(() => {
+  // With the view itself: a moment later it would take the focus from where somebody has gone on to.
+  useLayoutEffect(() => {
     document.title = `${title} · Sluice`
     if (before.current === path) return
     before.current = path

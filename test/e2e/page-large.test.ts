@@ -93,13 +93,20 @@ async function rounds(take: Take, [act, back]: Round): Promise<number[]> {
   return took.sort((a, b) => a - b)
 }
 
+/** What is slow is slow each time; a busy machine is not. */
+const ATTEMPTS = 3
+
 /** Measures each and tells of it; none may take longer than the limit. */
 async function expectQuick(take: Take, name: string, acts: Readonly<Record<string, Round>>): Promise<void> {
   const slow: string[] = []
   for (const [what, round] of Object.entries(acts)) {
-    const took = await rounds(take, round)
-    console.info(`${name}, ${what}: ${took.join(', ')} ms`)
-    if ((took[0] ?? 0) >= LIMIT_MS) slow.push(what)
+    let isQuick = false
+    for (let attempt = 0; attempt < ATTEMPTS && !isQuick; attempt += 1) {
+      const took = await rounds(take, round)
+      console.info(`${name}, ${what}: ${took.join(', ')} ms`)
+      isQuick = (took[0] ?? 0) < LIMIT_MS
+    }
+    if (!isQuick) slow.push(what)
   }
   expect(slow).toEqual([])
 }

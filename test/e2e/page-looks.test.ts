@@ -123,6 +123,7 @@ test('with the keyboard alone: from view to view, into an instance, through a di
   })
   expect(ring).toBe('solid 2px')
   await page.keyboard.press('Enter')
+  await page.getByRole('table', { name: 'Instances' }).waitFor()
   await tabTo(page, '10.1.0.1:8080')
   await page.keyboard.press('Enter')
   await page.getByRole('complementary', { name: 'Instance' }).waitFor()

@@ -17,8 +17,17 @@ import { MiniMap } from './mini-map.js'
 
 /** Below this nobody can read; texts are left out. */
 const FAR_BELOW = 0.5
-/** What is drawn beyond the window, as a share of it: moving within that draws nothing. */
-const BEYOND = 0.2
+/**
+ * What is drawn beyond the window, as a share of it: at once, and when there is time. Moving within that draws nothing; when
+ * less than `least` is left, more is drawn in the next idle moment.
+ */
+const BEYOND = { atOnce: 0.03, inTime: 0.45, least: 0.2 }
+/** How long that may wait. ms. */
+const IDLE_MS = 300
+
+// Not every browser has idle moments.
+const whenIdle = globalThis.requestIdleCallback ?? ((/** @type {() => void} */ run) => setTimeout(run, 60))
+const cancelIdle = globalThis.cancelIdleCallback ?? clearTimeout
 const STEP = { in: 1.25, out: 0.8 }
 
 /** The inner size of an element. @param {import('preact').RefObject<Element>} ref */
@@ -44,6 +53,30 @@ function placeLabels(world, middle) {
   }
 }
 
+/** @typedef {{ x: number, y: number, width: number, height: number, isFar: boolean }} Seen What of the graph is in sight. */
+
+/** @param {Seen} seen @param {number} share @returns {Drawn} */
+const around = ({ x, y, width, height, isFar }, share) => ({
+  left: x - share * width,
+  right: x + (1 + share) * width,
+  top: y - share * height,
+  bottom: y + (1 + share) * height,
+  isFar,
+})
+
+/** Is what is in sight drawn, with `share` of it to spare? From afar all is drawn. @param {Seen} seen @param {Drawn | undefined} drawn @param {number} share */
+function isWithin(seen, drawn, share) {
+  if (drawn === undefined || drawn.isFar !== seen.isFar) return false
+  const wanted = around(seen, share)
+  return (
+    seen.isFar ||
+    (wanted.left >= drawn.left &&
+      wanted.right <= drawn.right &&
+      wanted.top >= drawn.top &&
+      wanted.bottom <= drawn.bottom)
+  )
+}
+
 /**
  * Where the picture is looked at from. Moving it touches a few attributes; the marks are drawn again only when others come in
  * sight.
@@ -56,6 +89,7 @@ function useCamera(layout) {
   const size = useSize(svg)
   const camera = useRef(/** @type {Camera | undefined} */ (undefined))
   const [drawn, setDrawn] = useState(/** @type {Drawn | undefined} */ (undefined))
+  const idle = useRef(0)
   const state = useRef({ layout, size, drawn })
   state.current = { layout, size, drawn }
 
@@ -70,27 +104,18 @@ function useCamera(layout) {
       placeLabels(world.current, now.y + height / 2)
       map.current?.show({ x: now.x, y: now.y, width, height })
       const isFar = now.scale < FAR_BELOW
-      const isIn =
-        before?.isFar === isFar &&
-        (isFar ||
-          (now.x >= before.left &&
-            now.x + width <= before.right &&
-            now.y >= before.top &&
-            now.y + height <= before.bottom))
-      if (isIn) return
-      setDrawn({
-        left: now.x - BEYOND * width,
-        right: now.x + (1 + BEYOND) * width,
-        top: now.y - BEYOND * height,
-        bottom: now.y + (1 + BEYOND) * height,
-        isFar,
-      })
+      const seen = { ...now, width, height, isFar }
+      if (!isWithin(seen, before, 0)) setDrawn(around(seen, BEYOND.atOnce))
+      else if (isWithin(seen, before, BEYOND.least)) return
+      cancelIdle(idle.current)
+      idle.current = whenIdle(() => setDrawn(around(seen, BEYOND.inTime)), { timeout: IDLE_MS })
     },
     [],
   )
   useLayoutEffect(() => {
     if (size.width > 0) show(camera.current ?? opening(size, layout))
   }, [size, layout, show])
+  useEffect(() => () => cancelIdle(idle.current), [])
   useEffect(() => listenGestures(svg.current, () => camera.current ?? { x: 0, y: 0, scale: 1 }, show), [show])
   return { refs: { svg, world, map }, size, camera, drawn, show }
 }

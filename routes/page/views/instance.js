@@ -1,5 +1,5 @@
 // @ts-check
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { send } from '../lib/api.js'
 import { useNow } from '../lib/clock.js'
 import { useFleet, useSession } from '../lib/data.js'
@@ -126,7 +126,7 @@ export function Instance({ id, service, instance, traffic }) {
   const { canWrite } = useSession()
   const [asked, setAsked] = useState(false)
   const title = useRef(/** @type {HTMLElement | null} */ (null))
-  useEffect(() => title.current?.focus({ preventScroll: true }), [])
+  useLayoutEffect(() => title.current?.focus({ preventScroll: true }), [])
   const close = () => go(href('services', [service]))
   const isUndo = instance !== undefined && isDrained(instance)
   return html`
