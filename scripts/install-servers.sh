@@ -1,11 +1,8 @@
 #!/usr/bin/env bash
-<<<<<<< HEAD
-# What the integration tests talk to: redis-server, etcd-server, ZooKeeper (with its Java), openssl, chromium, curl, python3, libmodsecurity 3 and the OWASP Core
-=======
-# What the integration tests talk to: redis-server, etcd-server, openssl, chromium, curl, python3, Alertmanager, libmodsecurity 3 and the OWASP Core
->>>>>>> 143ed94f5d9e0741a1e64725720980b00ef67eb3
-# Rule Set from the machine's own Debian release, Consul 1.8.7 from Debian bullseye (the last release that has it), unpacked into .cache, not installed, and the
-# oldest Node that the Register library runs on.
+# What the integration tests talk to: redis-server, etcd-server, ZooKeeper (with its Java), openssl, chromium, curl, python3,
+# Alertmanager, libmodsecurity 3 and the OWASP Core Rule Set from the machine's own Debian release, Consul 1.8.7 from Debian
+# bullseye (the last release that has it), unpacked into .cache, not installed, and the oldest Node that the Register library
+# runs on.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD/.cache/servers

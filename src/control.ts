@@ -69,6 +69,7 @@ export class ControlPlane {
   #hurry = new AbortController()
   #validated: DynamicConfig | undefined
   #problems: readonly string[] = []
+  #returnTimer: NodeJS.Timeout | undefined
   /** What the last rejected candidate came from: a registry's change must not hide a bad file. */
   #rejectedFrom: 'files' | 'registries' | undefined
 
@@ -233,7 +234,22 @@ export class ControlPlane {
       if (isStrict) throw thrown
     } finally {
       this.#lastBuiltAt = clock.monotonic()
+      this.#awaitReturn()
     }
+  }
+
+  /** A registry that stands in gives the lead back at a time of its own. */
+  #awaitReturn(): void {
+    const { store, clock } = this.#deps
+    clearTimeout(this.#returnTimer)
+    let dueAt = Number.POSITIVE_INFINITY
+    for (const { lead } of store.current()?.services.values() ?? []) {
+      dueAt = Math.min(dueAt, lead?.dueAt ?? Number.POSITIVE_INFINITY)
+    }
+    if (dueAt === Number.POSITIVE_INFINITY) return
+    const wait = Math.max(1, dueAt - clock.now())
+    this.#returnTimer = setTimeout(() => this.changed('failover: a registry has the lead again', false), wait)
+    this.#returnTimer.unref()
   }
 
   async #validate(config: DynamicConfig): Promise<void> {

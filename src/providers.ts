@@ -2,11 +2,15 @@ import type { StaticConfig } from './config/load.ts'
 import type { Clock, Random } from './core/duration.ts'
 import { createConsulProvider } from './registry/consul.ts'
 import { ConsulDrain } from './registry/consul-drain.ts'
+import { createDnsProvider } from './registry/dns.ts'
 import { type DrainTeller, drainReason } from './registry/drain-teller.ts'
 import { EmbeddedRegistry } from './registry/embedded.ts'
 import { createEtcdProvider, ownPrefix } from './registry/etcd.ts'
 import { EtcdDrain } from './registry/etcd-drain.ts'
 import { createFileProvider } from './registry/file.ts'
+import { createHttpProvider } from './registry/http.ts'
+import { createNacosProvider } from './registry/nacos.ts'
+import { withNames, withRegistryNames } from './registry/namespace.ts'
 import type { RegistryProvider } from './registry/provider.ts'
 import { createZooKeeperProvider } from './registry/zookeeper.ts'
 import { ZooKeeperDrain } from './registry/zookeeper-drain.ts'
@@ -66,6 +70,15 @@ export function createProviders(registries: StaticConfig['registries'], deps: Pr
           tellers.set(name, new ZooKeeperDrain(options, deps.random))
         }
         break
+      case 'http':
+        all.push(createHttpProvider(name, registry, deps))
+        break
+      case 'dns':
+        all.push(createDnsProvider(name, registry, deps))
+        break
+      case 'nacos':
+        all.push(createNacosProvider(name, registry, deps))
+        break
       case 'file':
         all.push(createFileProvider(name, registry.path, deps))
         break
@@ -76,6 +89,11 @@ export function createProviders(registries: StaticConfig['registries'], deps: Pr
         tellers.set(name, embeddedTeller(created))
       }
     }
+    const { serviceName } = registry
+    if (serviceName === undefined) continue
+    all.push(withNames(all.pop() as RegistryProvider, serviceName))
+    const teller = tellers.get(name)
+    if (teller !== undefined) tellers.set(name, withRegistryNames(teller, serviceName))
   }
   return { all, types, embedded, tellers }
 }

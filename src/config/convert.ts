@@ -52,15 +52,18 @@ function toBalance(input: DefaultsInput['balance']): BalancePolicy {
   return typeof input === 'string' ? { kind: input } : { kind: 'consistent-hash', on: input.hash }
 }
 
-/** The settings of one service: its own over `defaults` over ours. */
+/** The settings of one service: its own over `defaults` over ours. `allRegistries`: names in their order. */
 export function toPolicy(
   name: string,
   own: ServiceInput,
   defaults: DefaultsInput,
   source: string,
+  allRegistries: readonly string[] = [],
 ): ServicePolicy {
   const pick = <K extends keyof DefaultsInput>(key: K) => own[key] ?? defaults[key]
   const registries = own.registry === undefined ? undefined : [own.registry].flat()
+  const order = registries ?? allRegistries
+  const isFailover = pick('registryMode') === 'failover' && order.length > 1
   const scheme = pick('scheme')
   const tls: UpstreamTls = { verify: true, ...defined(defaults.tls ?? {}), ...defined(own.tls ?? {}) }
   return {
@@ -79,6 +82,7 @@ export function toPolicy(
     streamDrainMs: pick('streamDrain') ?? 300_000,
     health: toHealth(own, defaults),
     ...(registries === undefined ? {} : { registries }),
+    ...(isFailover ? { failover: { order, returnAfterMs: pick('registryReturn') ?? 30_000 } } : {}),
     ...(scheme === undefined ? {} : { scheme }),
     ...(own.mirror === undefined ? {} : { mirror: toMirror(own.mirror) }),
   }

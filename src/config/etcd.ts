@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { errorText } from '../core/errors.ts'
 import { compileReader } from '../core/json-path.ts'
+import { serviceName } from './registry-common.ts'
 import { duration, network } from './values.ts'
 
 const endpoint = () =>
@@ -136,6 +137,7 @@ export const etcdRegistry = z
       .array(z.string())
       .default([])
       .describe('Service names to take, * stands for any text. Default: all.'),
+    serviceName,
     exclude: z.array(z.string()).default([]).describe('Service names to leave out. Default: none.'),
     forbidAddresses: z
       .array(network())

@@ -209,7 +209,7 @@ function collectServices(parts: readonly Part[], main: MainFile, problems: Confi
         const fix = near === undefined ? 'define it under registries' : `did you mean "${near}"?`
         problems.push(document.problem([...path, 'registry'], `registry "${registry}" is not defined`, fix))
       }
-      services.push(toPolicy(name, input, main.defaults, document.source(path)))
+      services.push(toPolicy(name, input, main.defaults, document.source(path), Object.keys(main.registries)))
     }
   }
   return services
@@ -375,7 +375,7 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
       routes,
       services: resolved.services,
       canaries: releases.canaries,
-      defaultPolicy: toPolicy('', {}, defaults, head.source(['defaults'])),
+      defaultPolicy: toPolicy('', {}, defaults, head.source(['defaults']), Object.keys(withEnv.registries)),
       hostFallback,
       mergeSlashes,
     },

@@ -89,6 +89,14 @@ const policyShape = {
   streamDrain: duration().describe(
     'WebSockets and other upgrades of an instance that goes away (draining, maintenance, vanished) stay this long, then clients get close code 1001. Long answers may take as long, others 30s at least. 0 = at once. Default 5m.',
   ),
+  registryMode: z
+    .enum(['merge', 'failover'])
+    .describe(
+      'The same service in several registries. merge: one service of all their instances. failover: only those of the first registry, in the order of registry, that has a usable instance; the others stand by. Default merge.',
+    ),
+  registryReturn: duration().describe(
+    'With failover: an earlier registry must have had usable instances for this long before it is used again. Default 30s.',
+  ),
   ...healthShape,
 }
 
@@ -99,7 +107,11 @@ export const defaults = z.strictObject(policyShape).partial()
 export const service = z
   .strictObject({
     ...policyShape,
-    registry: z.union([name(), z.array(name()).min(1)]).describe('Registries to look in. Default: all.'),
+    registry: z
+      .union([name(), z.array(name()).min(1)])
+      .describe(
+        'Registries to look in; for failover the best first. Default: all, in the order of registries.',
+      ),
     name: z.string().min(1).describe('Its name in the registry. Default: the key.'),
     upstreams: z.array(upstreamUrl()).min(1).describe('Fixed addresses; no registry is asked.'),
     mirror: mirror.describe('Send copies of its requests to another service or version. Default: no.'),

@@ -56,7 +56,7 @@ async function readTls(
 
 function absoluteRegistry(registry: RegistryConfig, base: (path: string) => string): RegistryConfig {
   if (registry.type === 'file') return { ...registry, path: base(registry.path) }
-  if (registry.type === 'embedded') return registry
+  if (registry.type === 'embedded' || registry.type === 'dns') return registry
   const files = Object.fromEntries(
     Object.entries(registry.tls ?? {}).map(([key, value]) => [
       key,
@@ -66,7 +66,7 @@ function absoluteRegistry(registry: RegistryConfig, base: (path: string) => stri
   if (registry.type === 'zookeeper') {
     return { ...registry, ...(registry.tls === undefined ? {} : { tls: files }) }
   }
-  if (registry.type === 'etcd') {
+  if (registry.type === 'etcd' || registry.type === 'nacos') {
     const { passwordFile } = registry
     return {
       ...registry,

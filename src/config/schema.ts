@@ -3,13 +3,17 @@ import { admin } from './admin.ts'
 import { canaryShape } from './canaries.ts'
 import { canarySettings, checkReleaseStore } from './canary-store.ts'
 import { clientAuth } from './client-auth.ts'
+import { dnsRegistry } from './dns-registry.ts'
 import { etcdRegistry } from './etcd.ts'
 import { checkFleetStore, fleetSettings } from './fleet.ts'
+import { httpRegistry } from './http-registry.ts'
 import { identityProvider } from './identity.ts'
 import { monitor } from './monitor.ts'
+import { nacosRegistry } from './nacos-registry.ts'
 import { overload } from './overload.ts'
 import { defaults, service } from './policy.ts'
 import { recorder } from './recorder.ts'
+import { serviceName } from './registry-common.ts'
 import { filterDefinition, route } from './routes.ts'
 import { checkSelf, self } from './self.ts'
 import { stores } from './stores.ts'
@@ -120,6 +124,7 @@ const consul = z.strictObject({
     .default([])
     .describe('Service names to read, * stands for any text. Default: all.'),
   exclude: z.array(z.string()).default([]).describe('Service names to leave out. Default: none.'),
+  serviceName,
   taggedAddress: z
     .string()
     .optional()
@@ -141,12 +146,16 @@ const registry = z.discriminatedUnion('type', [
   consul,
   etcdRegistry,
   zooKeeperRegistry,
+  httpRegistry,
+  dnsRegistry,
+  nacosRegistry,
   z.strictObject({
     type: z.literal('file'),
     path: z.string().describe('A file, or a folder of files; see docs/registries.md.'),
+    serviceName,
   }),
   z
-    .strictObject({ type: z.literal('embedded') })
+    .strictObject({ type: z.literal('embedded'), serviceName })
     .describe('Services register with the admin side, in Consul’s own protocol.'),
 ])
 

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { serviceName } from './registry-common.ts'
 import { duration, network } from './values.ts'
 
 const SERVER = /^(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+)(?::(\d{1,5}))?$/
@@ -59,6 +60,7 @@ export const zooKeeperRegistry = z
       .array(z.string())
       .default([])
       .describe('Service names to take, * stands for any text. Default: all.'),
+    serviceName,
     exclude: z.array(z.string()).default([]).describe('Service names to leave out. Default: none.'),
     forbidAddresses: z
       .array(network())

@@ -230,12 +230,22 @@ export type BalancePolicy =
       readonly on: readonly string[]
     }
 
+/** Registries that stand in for one another. */
+export interface RegistryFailover {
+  /** The best first. */
+  readonly order: readonly string[]
+  /** An earlier one must have had usable instances for this long before it is used again. ms. */
+  readonly returnAfterMs: number
+}
+
 /** Everything about talking to one service. `defaults` of the configuration fill what a service leaves out. */
 export interface ServicePolicy {
   readonly name: string
   readonly source: string
   /** Registries to look in; absent = all. */
   readonly registries?: readonly string[]
+  /** Only one registry at a time; absent = all of them together. */
+  readonly failover?: RegistryFailover
   /** The service's name in the registry; default `name`. */
   readonly registryName: string
   /** Static upstreams: `scheme://address:port`; then no registry is asked. */

@@ -36,6 +36,8 @@ export interface Instance {
   readonly state: InstanceState
   /** Relative share of traffic, > 0; already the one for its state (Consul `Weights.Warning` while warning). */
   readonly weight: number
+  /** Lower is used first; the others only when nobody of those is left. Default 0. */
+  readonly priority?: number
   readonly tags: readonly string[]
   readonly meta: Readonly<Record<string, string>>
   readonly node?: string

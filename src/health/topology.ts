@@ -85,6 +85,8 @@ function useOf(instance: Instance, service: Service, live: LiveInstance | undefi
   if (instance.state === 'draining' && service.eligible.length === 0) {
     return { use: 'reserve', reason: 'draining; taken only because nobody else is left' }
   }
+  const tier = service.standby.findIndex((each) => each.includes(instance))
+  if (tier >= 0) return { use: 'reserve', reason: standbyText(instance, service) }
   if (!service.eligible.includes(instance)) {
     return { use: 'out', reason: `the registry says ${instance.state}` }
   }
@@ -92,6 +94,15 @@ function useOf(instance: Instance, service: Service, live: LiveInstance | undefi
   const reason = ejectionText(live)
   if (reason !== undefined) return { use: 'ejected', reason }
   return { use: 'rotation' }
+}
+
+function standbyText({ key, priority = 0 }: Instance, { lead }: Service): string {
+  const registry = key.slice(0, key.indexOf('/'))
+  if (lead === undefined || lead.registry === registry) {
+    return `priority ${priority}: used when nobody with a better one is left`
+  }
+  const back = lead.returning?.registry === registry ? '; back in the lead if it stays usable' : ''
+  return `registry ${lead.registry} has the lead${back}`
 }
 
 /** What is known of one instance beside what the registry says. */

@@ -196,7 +196,9 @@ export class Ejector {
       (zone !== 'off' && this.#deps.zone !== undefined) ||
       group.eligible.some(({ isEjected }) => isEjected) ||
       group.reserve.some(({ isEjected }) => isEjected)
-    const { isPanic, all } = rotate(group.eligible, rules)
+    // Somebody in rotation stands by: nobody who is ejected has to work.
+    group.isCovered = group.standby.some((tier) => tier.some(({ isEjected }) => !isEjected))
+    const { isPanic, all } = rotate(group.eligible, group.isCovered ? { ...rules, panic: 0 } : rules)
     if (isPanic === group.isPanic) return
     group.isPanic = isPanic
     const left = all.filter(({ isEjected }) => !isEjected).length
@@ -218,9 +220,10 @@ export class Ejector {
   }
 }
 
-/** Those that it shares its work with, itself among them; nobody when the registry has taken it out. */
-function peersOf({ eligible, reserve }: Group, upstream: LiveUpstream): readonly LiveUpstream[] {
-  if (eligible.includes(upstream)) return eligible
+/** Those that it shares its work with or leaves it to, itself among them; nobody when the registry has taken it out. */
+function peersOf({ eligible, reserve, standby }: Group, upstream: LiveUpstream): readonly LiveUpstream[] {
+  const peers = standby.length === 0 ? eligible : [...eligible, ...standby.flat()]
+  if (peers.includes(upstream)) return peers
   return reserve.includes(upstream) ? reserve : []
 }
 

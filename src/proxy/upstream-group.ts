@@ -11,6 +11,8 @@ export interface Group {
   readonly live: Map<string, LiveUpstream>
   eligible: readonly LiveUpstream[]
   reserve: readonly LiveUpstream[]
+  /** Part of the reserve: the first list is used before the second. */
+  standby: readonly (readonly LiveUpstream[])[]
   readonly credits: Map<string, number>
   readonly load: ServiceLoad
   /** Ejections or zones narrow the candidates; see `rotations`. */
@@ -18,6 +20,8 @@ export interface Group {
   /** By list of candidates; made anew with each change. */
   rotations: WeakMap<readonly LiveUpstream[], Rotation<LiveUpstream>>
   isPanic: boolean
+  /** Somebody of `standby` is in rotation. */
+  isCovered: boolean
   /** Monotonic ms. */
   nextSweepAt: number
   /** `Instance.key` of all of a version, by list of its candidates. */
@@ -38,6 +42,7 @@ export function createGroup(service: Service): Group {
     live: new Map(),
     eligible: [],
     reserve: [],
+    standby: [],
     credits: new Map(),
     load: {
       inFlight: 0,
@@ -52,6 +57,7 @@ export function createGroup(service: Service): Group {
     isNarrowed: false,
     rotations: new WeakMap(),
     isPanic: false,
+    isCovered: false,
     nextSweepAt: 0,
     members: new WeakMap(),
     sides: new WeakMap(),

@@ -96,6 +96,7 @@ export class Upstreams {
     const before = new Set(group.eligible)
     group.eligible = lookUp(group, service.eligible)
     group.reserve = lookUp(group, service.reserve)
+    group.standby = service.standby.map((tier) => lookUp(group, tier))
     group.sides = new WeakMap()
     const appeared = group.eligible.filter((upstream) => !before.has(upstream))
     this.#startSlowly(group, appeared)
@@ -142,9 +143,22 @@ export class Upstreams {
       )
     }
     return (
+      this.#pickLiveTier(group, request) ??
       this.#pickFrom(group.eligible, group, request, true) ??
       this.#pickFrom(group.reserve, group, request, true)
     )
+  }
+
+  /** Others stand by: they come before those of the first choice that are ejected, or full. */
+  #pickLiveTier(group: Group, request: PickRequest): LiveUpstream | undefined {
+    if (group.standby.length === 0) return undefined
+    let full: LiveUpstream | undefined
+    for (const tier of [group.eligible, ...group.standby]) {
+      const found = this.#pickFrom(tier, group, request, false)
+      if (found !== undefined && !found.isFull) return found
+      full ??= found
+    }
+    return full
   }
 
   #pickFrom(
@@ -173,9 +187,10 @@ export class Upstreams {
     let rotation = group.rotations.get(candidates)
     if (rotation === undefined) {
       const { panic, zone } = group.service.policy.health
-      const isWhole = candidates === group.eligible || candidates === group.reserve
+      const isWhole =
+        candidates === group.eligible || candidates === group.reserve || group.standby.includes(candidates)
       // Of a version: ejections are ignored for the whole service or not at all, as its events say.
-      const share = isWhole ? panic : Number(group.isPanic)
+      const share = !isWhole ? Number(group.isPanic) : group.isCovered ? 0 : panic
       const ownZone = this.#deps.zone
       const zoneTotal = ownZone === undefined ? undefined : countInZone(group, candidates, ownZone)
       const rules = { panic: share, zone, ownZone, ...(zoneTotal === undefined ? {} : { zoneTotal }) }

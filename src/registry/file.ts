@@ -3,11 +3,10 @@ import { type FSWatcher, watch } from 'node:fs'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { LineCounter, parseDocument } from 'yaml'
-import { z } from 'zod'
 import { type Clock, sleep } from '../core/duration.ts'
 import { errorText, GatewayError } from '../core/errors.ts'
 import type { Instance, ProviderStatus, ServiceInstances } from '../core/types.ts'
-import { instanceRecord, recordToInstance } from './instance-record.ts'
+import { type ListMistake, mistakeText, readInstanceList, readListedRecord } from './instance-list.ts'
 import { keepSame } from './keep-same.ts'
 import type { RegistryProvider, RegistrySink } from './provider.ts'
 
@@ -15,50 +14,6 @@ import type { RegistryProvider, RegistrySink } from './provider.ts'
 const POLL_MS = 2000
 /** A change is read once it was quiet for this long. ms. */
 const SETTLE_MS = 50
-
-const ownFormat = z.strictObject({
-  services: z.record(
-    z.string(),
-    z.array(z.preprocess((one) => (typeof one === 'string' ? { url: one } : one), instanceRecord)),
-  ),
-})
-
-/** Prometheus file_sd: the service is the label `service`, else `job`. */
-const fileSd = z.array(
-  z.object({
-    targets: z.array(z.string()),
-    labels: z.record(z.string(), z.string()).default({}),
-  }),
-)
-
-function toFileInstance(registry: string, service: string, given: unknown): Instance {
-  const result = instanceRecord.safeParse(given)
-  if (!result.success)
-    throw new GatewayError('GW_REGISTRY_FILE', result.error.issues[0]?.message ?? 'not valid')
-  return recordToInstance(`${registry}/file/${service}`, service, result.data)
-}
-
-function fromFileSd(groups: z.output<typeof fileSd>): Map<string, unknown[]> {
-  const services = new Map<string, unknown[]>()
-  for (const { targets, labels } of groups) {
-    const service = labels['service'] ?? labels['job']
-    if (service === undefined) {
-      throw new GatewayError('GW_REGISTRY_FILE', 'a target group has neither the label service nor job')
-    }
-    const { scheme = labels['__scheme__'] ?? 'http', version, zone } = labels
-    const list = services.get(service) ?? []
-    services.set(service, list)
-    for (const target of targets) {
-      list.push({
-        url: `${scheme}://${target}`,
-        meta: labels,
-        ...(version === undefined ? {} : { version }),
-        ...(zone === undefined ? {} : { zone }),
-      })
-    }
-  }
-  return services
-}
 
 /** Reads one file. Throws GW_REGISTRY_FILE with file:line:column of the first mistake. */
 export function parseRegistryFile(registry: string, file: string, text: string): Map<string, Instance[]> {
@@ -72,32 +27,25 @@ export function parseRegistryFile(registry: string, file: string, text: string):
   if (broken !== undefined) {
     throw new GatewayError('GW_REGISTRY_FILE', `${place(broken.pos[0])}: ${broken.message}`)
   }
-  const value: unknown = document.toJS() ?? { services: {} }
-  const result = (Array.isArray(value) ? fileSd : ownFormat).safeParse(value)
-  if (!result.success) {
-    const [issue] = result.error.issues
-    const path = issue?.path ?? []
+  const refuse = (mistake: ListMistake): GatewayError => {
     let node: { range?: [number, number, number] } | undefined
     // The nearest that is there: of a plain text there is no key url, of a missing key nothing.
-    for (let end = path.length; end > 0 && node?.range === undefined; end--) {
-      if (document.hasIn(path.slice(0, end))) node = document.getIn(path.slice(0, end), true) as typeof node
+    for (let end = mistake.path.length; end > 0 && node?.range === undefined; end--) {
+      const path = mistake.path.slice(0, end)
+      if (document.hasIn(path)) node = document.getIn(path, true) as typeof node
     }
-    const where = path.map(String).join('.')
-    throw new GatewayError('GW_REGISTRY_FILE', `${place(node?.range?.[0])}: ${where}: ${issue?.message}`)
+    return new GatewayError('GW_REGISTRY_FILE', `${place(node?.range?.[0])}: ${mistakeText(mistake)}`)
   }
-  const given = Array.isArray(result.data)
-    ? fromFileSd(result.data)
-    : new Map<string, unknown[]>(Object.entries(result.data.services))
+  const outline = readInstanceList(document.toJS() ?? { services: {} })
+  if ('mistake' in outline) throw refuse(outline.mistake)
   const services = new Map<string, Instance[]>()
-  for (const [name, list] of given) {
-    try {
-      services.set(
-        name,
-        list.map((one) => toFileInstance(registry, name, one)),
-      )
-    } catch (cause) {
-      throw new GatewayError('GW_REGISTRY_FILE', `${file}: services.${name}`, { cause })
-    }
+  for (const [service, records] of outline.list) {
+    const instances = records.map((record) => {
+      const read = readListedRecord(`${registry}/file/${service}`, service, record)
+      if ('mistake' in read) throw refuse(read.mistake)
+      return read.instance
+    })
+    services.set(service, instances)
   }
   return services
 }

@@ -212,6 +212,7 @@ export async function compileTable(input: CompileInput): Promise<Table> {
     input.previous?.services,
     slicer,
     input.drains,
+    input.now,
   )
   const canaries = compileReleases(
     input.config.canaries ?? [],

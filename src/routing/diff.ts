@@ -7,7 +7,7 @@ import type { Route, Service, Table } from './table.ts'
 const MAX_LINES = 200
 
 /** What else of an instance makes another table. */
-const TOLD = ['scheme', 'version', 'zone', 'tags', 'meta'] as const
+const TOLD = ['scheme', 'priority', 'version', 'zone', 'tags', 'meta'] as const
 
 type Spec = RouteSpec | ServicePolicy | ReleaseRule
 
@@ -124,6 +124,9 @@ export function diffTables(a: Table, b: Table): string[] {
     else if (old !== service) {
       const policy = changedKeys(old.policy, service.policy)
       if (policy !== '') lines.push(`~ service ${name} (${policy})`)
+      const [from, to] = [old.lead?.registry, service.lead?.registry]
+      if (from !== undefined && to !== undefined && from !== to)
+        lines.push(`~ service ${name} lead ${from} -> ${to}`)
       diffInstances(old, service, lines)
     }
   }

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import type { DynamicConfig, ServicePolicy } from '../core/route.ts'
 import type { Instance, Scheme, ServiceState } from '../core/types.ts'
+import { chooseLead, type Lead, registryOf, tiersOf } from './lead.ts'
 import type { Slicer } from './sliced.ts'
 import type { Route, Service } from './table.ts'
 
@@ -49,16 +50,15 @@ function listedOf(policy: ServicePolicy, state: ServiceState | undefined): reado
   const known =
     registries === undefined
       ? state.instances
-      : state.instances.filter((instance) =>
-          registries.includes(instance.key.slice(0, instance.key.indexOf('/'))),
-        )
+      : state.instances.filter((instance) => registries.includes(registryOf(instance)))
   if (scheme === undefined) return known
   return known.map((instance) => (instance.scheme === 'http' ? { ...instance, scheme } : instance))
 }
 
 /** Only what has an effect on requests: check outputs come and go. */
 function instanceId(instance: Instance): string {
-  const { key, address, port, scheme, state, weight, version, zone, tags, meta, held, drained } = instance
+  const { key, address, port, scheme, state, weight, priority, version, zone, tags, meta, held, drained } =
+    instance
   return JSON.stringify([
     key,
     address,
@@ -66,6 +66,7 @@ function instanceId(instance: Instance): string {
     scheme,
     state,
     weight,
+    priority,
     version,
     zone,
     tags,
@@ -94,30 +95,58 @@ function policyId(policy: ServicePolicy): string {
   return id
 }
 
-function createService(policy: ServicePolicy, state: ServiceState | undefined, drains: Drains): Service {
+/** What was known when the service was made the last time, and the time. */
+interface Before {
+  readonly lead: Lead | undefined
+  /** ms since the epoch. */
+  readonly now: number
+}
+
+function createService(
+  policy: ServicePolicy,
+  state: ServiceState | undefined,
+  drains: Drains,
+  before: Before,
+): Service {
   const instances = instancesOf(policy, state, drains)
-  const usable = instances.filter((instance) => ELIGIBLE.has(instance.state))
+  const usable = instances.filter(({ state, held }) => ELIGIBLE.has(state) && held === undefined)
+  const { failover } = policy
+  const lead =
+    failover === undefined || policy.upstreams.length > 0
+      ? undefined
+      : chooseLead(failover, new Set(usable.map(registryOf)), before.lead, before.now)
+  const [eligible = [], ...standby] = tiersOf(usable, failover?.order, lead)
   const isStatic = policy.upstreams.length > 0
   return {
     name: policy.name,
     policy,
     instances,
-    eligible: usable.filter((instance) => instance.held === undefined),
+    eligible,
+    standby,
+    ...(lead === undefined ? {} : { lead }),
     // Held ones may be alive; draining ones are, for a little longer: better than no answer when nobody else is left.
-    reserve: instances.filter(({ held, state }) => held !== undefined || state === 'draining'),
+    reserve: [
+      ...standby.flat(),
+      ...instances.filter(({ held, state }) => held !== undefined || state === 'draining'),
+    ],
     source: isStatic ? 'static' : (state?.source ?? 'absent'),
     ...(state?.reason === undefined || isStatic ? {} : { reason: state.reason }),
-    contentId: hash('sha1', policyId(policy) + instances.map(instanceId).join('\n'), 'base64url'),
+    contentId: hash(
+      'sha1',
+      [policyId(policy), lead?.registry, ...instances.map(instanceId)].join('\n'),
+      'base64url',
+    ),
   }
 }
 
+const UNKNOWN: Before = { lead: undefined, now: 0 }
 const unrouted = new WeakMap<ServiceState, Service>()
 
 /** A service of a registry that no route and no setting names, as it would be if one did. */
 export function unroutedService(name: string, state: ServiceState, policy: ServicePolicy): Service {
   let service = unrouted.get(state)
   if (service === undefined) {
-    service = createService({ ...policy, name, registryName: name }, state, NO_DRAINS)
+    service = createService({ ...policy, name, registryName: name }, state, NO_DRAINS, UNKNOWN)
     unrouted.set(state, service)
   }
   return service
@@ -129,7 +158,7 @@ const isSameFor = (service: Service, a: Drains, b: Drains) =>
 
 /**
  * The services of a table: those of the configuration and those which routes name. Unchanged ones are the
- * previous objects.
+ * previous objects. `now`: ms since the epoch.
  */
 export async function compileServices(
   config: DynamicConfig,
@@ -138,6 +167,7 @@ export async function compileServices(
   previous: ReadonlyMap<string, Service> | undefined,
   slicer: Slicer,
   drains: Drains = NO_DRAINS,
+  now = 0,
 ): Promise<Map<string, Service>> {
   const policies = new Map(config.services.map((policy) => [policy.name, policy]))
   const add = (service: string) => {
@@ -168,9 +198,10 @@ export async function compileServices(
       made === undefined ||
       made.state !== state ||
       !isSameFor(service, made.drains, drains) ||
-      policyId(made.policy) !== policyId(policy)
+      policyId(made.policy) !== policyId(policy) ||
+      (service.lead?.dueAt ?? Number.POSITIVE_INFINITY) <= now
     ) {
-      service = createService(policy, state, drains)
+      service = createService(policy, state, drains, { lead: old?.lead, now })
       madeFrom.set(service, { policy, state, drains })
     }
     services.set(name, service)

@@ -51,6 +51,8 @@ test('a rollback by clicking brings the routes back, and says so', async () => {
     .filter({ hasText: new RegExp(`^${before}`) })
     .getByRole('button', { name: 'Roll back…' })
     .click()
+  await dialog.getByText('What was changed since then').click()
+  await dialog.getByText('route shop-next').first().waitFor()
   await dialog.getByRole('button', { name: `Roll back to ${before}` }).click()
   await page
     .getByRole('status')

@@ -185,7 +185,11 @@ test('draining asks first, is done, and can be undone', async () => {
   await dialog.getByLabel('Reason').fill('a disk is full')
   await page.keyboard.press('Enter')
   await page.getByText(/is drained; every gateway hears of it/).waitFor()
-  await page.getByRole('button', { name: 'Put back…' }).click()
+  const back = page.getByRole('button', { name: 'Put back…' })
+  await back.waitFor()
+  // Whoever asked goes on where they were.
+  expect(await back.evaluate((element) => element.matches(':focus'))).toBe(true)
+  await back.click()
   await dialog.getByRole('button', { name: 'Put back' }).click()
   await page.getByText(/is put back/).waitFor()
   await waitFor(async () => (await instancesOf('orders'))[0]?.use === 'rotation')

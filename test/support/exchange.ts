@@ -63,6 +63,7 @@ export function aService(instances: readonly Instance[], own: Partial<ServicePol
     instances,
     eligible: instances.filter((one) => one.state === 'passing'),
     reserve: [],
+    standby: [],
     contentId: 'service',
     source: 'live',
   }

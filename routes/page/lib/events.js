@@ -43,16 +43,6 @@ function flush() {
   events.set([...fresh, ...events.get()].slice(0, KEPT))
 }
 
-/** @param {string} id */
-const parts = (id) => /^(.*?)(\d+)$/.exec(id)?.slice(1) ?? [id, '0']
-
-/** Is this one of those that we have? @param {string} id */
-function isOld(id) {
-  const [epoch, number] = parts(id)
-  const [lastEpoch, last] = parts(lastId)
-  return epoch === lastEpoch && Number(number) <= Number(last)
-}
-
 /** @param {SeenEvent} event */
 function take(event) {
   // Many arrive at once after a reconnect: one rendering for all of them.
@@ -71,9 +61,9 @@ function readBlock(block) {
     if (field === 'data') data += value
     if (field === 'id') id = value
   }
-  const isNew = id === '' || !isOld(id)
+  // Also without data: the gateway tells the place in the row before the first event.
   if (id !== '') lastId = id
-  if (data === '' || !isNew) return
+  if (data === '') return
   const { at, ...rest } = JSON.parse(data)
   take({ key: id, type, at, data: rest })
 }

@@ -39,8 +39,23 @@ function Reload() {
   `
 }
 
-/** @param {{ version: TableVersionView, current: number | undefined }} props */
-function Rollback({ version: { version, changes }, current }) {
+/**
+ * What was changed after a version, without instances: those stay as the registries say.
+ * @param {readonly TableVersionView[]} versions
+ * @param {number} version
+ */
+const changedSince = (versions, version) => [
+  ...new Set(
+    versions
+      .filter((one) => one.version > version)
+      .flatMap(({ changes }) => changes)
+      .filter((line) => !/^. instance /.test(line)),
+  ),
+]
+
+/** @param {{ version: number, versions: readonly TableVersionView[] }} props */
+function Rollback({ version, versions }) {
+  const changes = changedSince(versions, version)
   const rollback = async () => {
     const table = await send(`/api/tables/${version}/rollback`)
     seen()
@@ -48,14 +63,14 @@ function Rollback({ version: { version, changes }, current }) {
   }
   return html`
     <${Act} label="Roll back…" action=${`Roll back to ${version}`} isDanger isQuiet isSmall title=${`Roll back to version ${version}?`} onAct=${rollback}>
-      <p>Routes, services and canary rules become those of version ${version} again, in a new version after ${current}. Instances stay as the registries say. The next edit of the files ends it.</p>
-      ${changes.length > 0 && html`<details><summary>What version ${version} had changed</summary><${Diff} changes=${changes} /></details>`}
+      <p>Routes, services and canary rules become those of version ${version} again, in a new version. Instances stay as the registries say. The next edit of the files ends it.</p>
+      ${changes.length > 0 ? html`<details><summary>What was changed since then: ${changeCounts(changes)}</summary><${Diff} changes=${changes} /></details>` : html`<p class="muted">Since then only instances have changed.</p>`}
     <//>
   `
 }
 
-/** @param {{ version: TableVersionView, current: number | undefined, isFirst: boolean }} props */
-const Version = ({ version, current, isFirst }) => html`
+/** @param {{ version: TableVersionView, versions: readonly TableVersionView[], isFirst: boolean }} props */
+const Version = ({ version, versions, isFirst }) => html`
   <li class=${cx('version', version.isCurrent && 'is-current')}>
     <div class="version-head">
       <b class="version-number">${version.version}</b>
@@ -63,7 +78,7 @@ const Version = ({ version, current, isFirst }) => html`
         <p class="version-cause">${version.cause}</p>
         <p class="muted"><${When} at=${version.createdAt} /> · ${plural(version.routes, 'route')}, ${plural(version.services, 'service')}, ${plural(version.instances, 'instance')} · <span class="mono">${version.id.slice(0, 12)}</span></p>
       </div>
-      ${version.isCurrent ? html`<${Pill} tone="good">in force<//>` : html`<${Rollback} version=${version} current=${current} />`}
+      ${version.isCurrent ? html`<${Pill} tone="good">in force<//>` : html`<${Rollback} version=${version.version} versions=${versions} />`}
     </div>
     ${
       version.changes.length === 0
@@ -97,7 +112,7 @@ const Rejection = ({ rejection: { at, cause, message } }) => html`
 function Tables() {
   const known = useTables()
   return html`<${Answer} of=${known} name="Tables" rows=${8}>${(
-    /** @type {TablesView} */ { current, versions, rejection, warnings, problems },
+    /** @type {TablesView} */ { versions, rejection, warnings, problems },
   ) => html`
     <div class="tables">
       ${rejection && html`<${Rejection} rejection=${rejection} />`}
@@ -105,7 +120,7 @@ function Tables() {
         ${
           versions.length === 0
             ? html`<${Note} icon="tables" title="No table yet">The gateway waits for its registries, or for a valid configuration.<//>`
-            : html`<ol class="versions">${versions.map((version, index) => html`<${Version} key=${version.version} version=${version} current=${current} isFirst=${index === 0} />`)}</ol>`
+            : html`<ol class="versions">${versions.map((version, index) => html`<${Version} key=${version.version} version=${version} versions=${versions} isFirst=${index === 0} />`)}</ol>`
         }
       <//>
       <div class="stack">

@@ -283,7 +283,9 @@ test('a secret that cannot be resolved is named by its variable or file, never b
 test('an unknown type is named at its key, with the types there are', async () => {
   const [problem] = await problemsOf({ 'sluice.yaml': 'registries: { c: { type: consull } }' })
   expect(problem).toMatchObject({ path: 'registries.c.type', message: 'unknown type', line: 2, column: 20 })
-  expect(problem?.fix).toBe('did you mean "consul"? there are consul, etcd, file, embedded')
+  expect(problem?.fix).toBe(
+    'did you mean "consul"? there are consul, etcd, zookeeper, http, dns, nacos, file, embedded',
+  )
 })
 
 test('a reference that cannot be resolved is named with the path of its key', async () => {

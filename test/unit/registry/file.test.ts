@@ -154,7 +154,7 @@ test('a wrong target of a file_sd list is told in one line', () => {
     expect.unreachable()
   } catch (thrown) {
     expect(errorText(thrown)).toBe(
-      'f.json: services.cart: write scheme://address:port, e.g. http://10.0.0.7:8080',
+      'f.json:1:16: 0.targets.0: write scheme://address:port, e.g. http://10.0.0.7:8080',
     )
   }
 })
