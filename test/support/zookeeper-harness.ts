@@ -114,9 +114,10 @@ function harnessFor(layout: TestLayout): RegistryHarness {
         for (const one of await below(zookeeper, layout.base)) await client.setAcl(one, rights())
       }
       return {
-        // A right that is taken away shows in no watch: it shows when everything is read again.
         provider: (deps) => {
-          const own = { layout: layout.layout, auth: GATEWAY_AUTH, sweepInterval: 500 }
+          // A right that is taken away shows in no watch: it shows when everything is read again.
+          const sweepInterval = isGuarded ? 500 : 60_000
+          const own = { layout: layout.layout, auth: GATEWAY_AUTH, sweepInterval }
           return zooKeeperProvider(zookeeper.server, own, deps)
         },
         put: (record) => write(record, layout.name(record), layout.data(record)),

@@ -120,8 +120,17 @@ export async function startZooKeeper(options: ZooKeeperTestOptions = {}): Promis
     await client.ensure('/test')
     await waitFor(() => client.setData('/test', Buffer.alloc(0)))
   }
+  const stop = async () => {
+    await client.close(100)
+    await node.stop()
+  }
   client.start()
-  if (options.isDown !== true) await start()
+  try {
+    if (options.isDown !== true) await start()
+  } catch (thrown) {
+    await stop()
+    throw thrown
+  }
   return {
     server,
     client,
@@ -138,10 +147,7 @@ export async function startZooKeeper(options: ZooKeeperTestOptions = {}): Promis
       if (wipe) node.wipe()
       await start()
     },
-    async stop() {
-      await client.close(100)
-      await node.stop()
-    },
+    stop,
   }
 }
 
