@@ -79,8 +79,7 @@ function contractWords({ route, service, version, kind, path, before, after, cou
 
 function configurationWords({ state, revision, by, message, reason }: Facts): Words {
   const which = revision === undefined ? '' : ` revision ${word(revision)}`
-  if (state === 'taken')
-    return { text: `took${which} by ${word(by)}${because(message)}`, style: 'cyan' }
+  if (state === 'taken') return { text: `took${which} by ${word(by)}${because(message)}`, style: 'cyan' }
   if (state === 'rejected' && reason === undefined)
     return { text: `rejected${which} by ${word(by)}${because(message)}`, style: 'red' }
   if (state === 'back') return { text: `the store is back;${which} in force`, style: 'green' }
