@@ -5,7 +5,7 @@ import { RevisionFollower } from './config-store/follow.ts'
 import type { ConfigKv } from './config-store/kv.ts'
 import { Revisions } from './config-store/revisions.ts'
 import type { ReloadResult, ReloadSource } from './control.ts'
-import { within } from './core/duration.ts'
+
 import { errorText } from './core/errors.ts'
 import {
   type ConfigurationView,
@@ -14,6 +14,7 @@ import {
   type StoredFiles,
   type StoredRevision,
 } from './core/stored-files.ts'
+import { within } from './core/within.ts'
 
 /** A start waits this long for the store. ms. */
 const FIRST_ANSWER_MS = 3000

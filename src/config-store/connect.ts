@@ -21,7 +21,7 @@ export type StoreRegistry =
       readonly type: 'etcd'
       readonly endpoints?: readonly string[] | undefined
     })
-  | { readonly type: 'file' | 'embedded' }
+  | { readonly type: 'dns' | 'embedded' | 'file' | 'http' | 'nacos' | 'zookeeper' }
 
 /** The key-value store of a registry. Throws GW_CLI_MISUSE for one that has none, GW_REGISTRY_FILE for PEM files. */
 export function connectStore(
