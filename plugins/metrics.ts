@@ -6,6 +6,7 @@ import type { CanaryView, OverloadView, ServiceView, TablesView, TopologyView } 
 import { FILTER_METRICS, type FilterMetric, type FilterMetrics } from '../src/filters/metrics.ts'
 import type { FilterVerdict } from '../src/filters/runner.ts'
 import { CanaryMetrics } from './canary-metrics.ts'
+import { addConfigurationMetrics } from './configuration-metrics.ts'
 import { MirrorMetrics } from './mirror-metrics.ts'
 import { MonitorMetrics, type MonitorState } from './monitor-metrics.ts'
 import { OTHER, RequestMetrics } from './request-metrics.ts'
@@ -110,6 +111,7 @@ export class Metrics {
     this.filters = this.#createFilterMetrics()
     this.mirrors = new MirrorMetrics(this.#registry)
     this.monitor = new MonitorMetrics(this.#registry, deps.monitor)
+    addConfigurationMetrics(this.#registry, () => deps.tables().configuration)
     this.#addLive()
     collectDefaultMetrics({ register: this.#registry })
     new Gauge({ name: 'sluice_build_info', help: 'Always 1.', labelNames: ['version', 'node'], registers })

@@ -47,6 +47,7 @@ export const questionRoutes: AdminRoutes = (app) => {
         summary: 'Check a configuration without taking it',
         description:
           'files: contents by name relative to the folder of sluice.yaml (sluice.yaml, routes.d/x.yaml, canary.d/x.yaml). ' +
+          'kv:routes.d/x.yaml: in the configuration store; a revision is whole, so name all of it. ' +
           'What is not named is taken from disk; without files the configuration on disk is checked.',
         body: {
           type: ['object', 'null'],

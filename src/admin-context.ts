@@ -35,6 +35,7 @@ import { explain, type LiveVerdict } from './routing/explain.ts'
 import { lintTable } from './routing/lint.ts'
 import { shapeOf } from './routing/request-shape.ts'
 import type { Table } from './routing/table.ts'
+import type { StoredConfiguration } from './stored-configuration.ts'
 
 /** The parts of a gateway that the admin side looks at. */
 export interface AdminParts extends CandidateDeps, PreviewDeps {
@@ -62,6 +63,8 @@ export interface AdminParts extends CandidateDeps, PreviewDeps {
   readonly releases: Releases
   readonly fleet: Fleet
   readonly monitor: Monitor
+  /** Undefined = the configuration is in files alone. */
+  readonly stored: StoredConfiguration | undefined
 }
 
 const lintOf = new WeakMap<Table, readonly string[]>()
@@ -77,7 +80,7 @@ function lintTexts(table: Table | undefined): readonly string[] {
   return texts
 }
 
-function viewTables({ store, control }: AdminParts): TablesView {
+function viewTables({ store, control, stored }: AdminParts): TablesView {
   const table = store.current()
   const rejection = store.lastRejection()
   return {
@@ -89,6 +92,7 @@ function viewTables({ store, control }: AdminParts): TablesView {
     ...(rejection === undefined ? {} : { rejection }),
     warnings: lintTexts(table),
     problems: control.problems,
+    ...(stored === undefined ? {} : { configuration: stored.view() }),
   }
 }
 
@@ -180,6 +184,10 @@ export function createAdminContext(parts: AdminParts): AdminContext {
         rejection: store.lastRejection(),
         needsRestart: parts.needsRestart(),
         overload: parts.overload.view,
+        configuration:
+          parts.stored === undefined
+            ? undefined
+            : { ...parts.stored.view(), isRequired: parts.stored.isRequired },
       }),
     routes() {
       const table = store.current()
@@ -215,7 +223,9 @@ export function createAdminContext(parts: AdminParts): AdminContext {
     validate: (files) => validate(parts, files),
     preview: (request) => preview(parts, request),
     async reload(isForced) {
-      const result = await control.reload(isForced)
+      const ofFiles = await control.reload(isForced)
+      // What the store has may fit now, or is wanted all the same.
+      const result = parts.stored?.isWaiting === true ? await parts.stored.retry(isForced) : ofFiles
       const rejection = store.lastRejection()
       return {
         result,

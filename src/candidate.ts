@@ -4,6 +4,7 @@ import type { ControlPlane } from './control.ts'
 import type { CanaryStates } from './core/canary.ts'
 import { errorText, GatewayError } from './core/errors.ts'
 import type { DynamicConfig, RouteSpec } from './core/route.ts'
+import { STORED, type StoredFiles } from './core/stored-files.ts'
 import type { Reducer } from './registry/reducer.ts'
 import { compileTable } from './routing/compile.ts'
 import { diffTables } from './routing/diff.ts'
@@ -17,8 +18,8 @@ export interface CandidateDeps {
   readonly store: TableStore
   readonly reducer: Reducer
   readonly control: ControlPlane
-  /** Reads the configuration, with these texts in the place of files. */
-  loadConfig(overlay?: ReadonlyMap<string, string>): Promise<LoadedConfig>
+  /** Reads the configuration, with these texts in the place of files, and of those of a store. */
+  loadConfig(overlay?: ReadonlyMap<string, string>, stored?: StoredFiles): Promise<LoadedConfig>
   validateFilters(spec: RouteSpec): void
   /** Reason by instance key: what was drained through this gateway. */
   drainReasons(): ReadonlyMap<string, string>
@@ -26,7 +27,7 @@ export interface CandidateDeps {
   readonly releases: { live(rules: DynamicConfig['canaries']): CanaryStates }
 }
 
-/** Contents by name relative to the folder of sluice.yaml. */
+/** Contents by name relative to the folder of sluice.yaml; `kv:routes.d/shop.yaml`: in the store, then those are all of it. */
 export type CandidateFiles = Readonly<Record<string, string>>
 
 /** A configuration that is not in force. */
@@ -44,10 +45,20 @@ export type Candidate =
 /** Folders beside sluice.yaml whose files are read. */
 const PART = /^(?:routes|canary)\.d\/[^/.][^/]*\.ya?ml$/
 
-function overlayOf(deps: CandidateDeps, files: CandidateFiles, isWhole: boolean): Map<string, string> {
+/** A revision is whole: what is not named is not in it. Undefined = none is named. */
+function storedOf(files: CandidateFiles): StoredFiles | undefined {
+  const found = Object.entries(files).filter(([name]) => name.startsWith(STORED))
+  if (found.length === 0) return undefined
+  return new Map(found.map(([name, text]) => [name.slice(STORED.length), text]))
+}
+
+function overlayOf(deps: CandidateDeps, given: CandidateFiles, isWhole: boolean): Map<string, string> {
   const folder = dirname(deps.configFile)
+  const files = Object.entries(given).filter(
+    ([name]) => !(name.startsWith(STORED) && PART.test(name.slice(STORED.length))),
+  )
   const overlay = new Map(
-    Object.entries(files).map(([name, text]) => {
+    files.map(([name, text]) => {
       if (name === 'sluice.yaml') return [deps.configFile, text] as const
       if (PART.test(name)) return [join(folder, name), text] as const
       throw new GatewayError(
@@ -93,7 +104,7 @@ export async function compileCandidate(
   const overlay = overlayOf(deps, files, isWhole)
   const current = deps.store.current()
   try {
-    const { dynamic, warnings, staticHash } = await deps.loadConfig(overlay)
+    const { dynamic, warnings, staticHash } = await deps.loadConfig(overlay, storedOf(files))
     for (const spec of dynamic.routes) deps.validateFilters(spec)
     const table = await compileTable({
       config: dynamic,

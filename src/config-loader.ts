@@ -8,6 +8,7 @@ import type { ReleaseRule } from './core/canary.ts'
 import { errorText, GatewayError } from './core/errors.ts'
 import { identityOf } from './core/identity.ts'
 import type { RouteSpec, ServicePolicy } from './core/route.ts'
+import type { StoredFiles } from './core/stored-files.ts'
 import { filterSchemas } from './filters/list.ts'
 
 /** Without work for this long the reading process ends. ms. */
@@ -48,8 +49,9 @@ export class ConfigLoader {
    * The first load, before anything is served: a small configuration is read here, because a process takes longer to
    * start than that.
    */
-  async loadFirst(): Promise<LoadedConfig> {
-    const config = (await isSmall(this.#options.path)) ? await this.#loadHere() : await this.load()
+  async loadFirst(stored?: StoredFiles): Promise<LoadedConfig> {
+    const isHere = await isSmall(this.#options.path, stored)
+    const config = isHere ? await this.#loadHere(undefined, stored) : await this.load(undefined, stored)
     const { routes, services, canaries = [] } = config.dynamic
     this.#known = {
       routes: new Map(routes.map((spec) => [identityOf(spec), spec])),
@@ -59,18 +61,21 @@ export class ConfigLoader {
     return config
   }
 
-  /** Rejects as `loadConfig` does: ConfigError, GW_CONFIG_UNREADABLE. `overlay`: texts in the place of files. */
-  load(overlay?: ReadonlyMap<string, string>): Promise<LoadedConfig> {
-    const run = this.#queue.then(() => this.#load(overlay))
+  /** Rejects as `loadConfig` does: ConfigError, GW_CONFIG_UNREADABLE. `overlay`: texts in the place of files; `stored`: those of a store. */
+  load(overlay?: ReadonlyMap<string, string>, stored?: StoredFiles): Promise<LoadedConfig> {
+    const run = this.#queue.then(() => this.#load(overlay, stored))
     this.#queue = run.catch(() => {})
     return run
   }
 
-  async #load(overlay: ReadonlyMap<string, string> | undefined): Promise<LoadedConfig> {
+  async #load(
+    overlay: ReadonlyMap<string, string> | undefined,
+    stored: StoredFiles | undefined,
+  ): Promise<LoadedConfig> {
     const { path, env, log } = this.#options
     clearTimeout(this.#idleTimer)
     try {
-      const loaded = await this.#ask({ kind: 'load', path, env: { ...env }, overlay })
+      const loaded = await this.#ask({ kind: 'load', path, env: { ...env }, overlay, stored })
       if (loaded.kind === 'failed') throw toConfigError(loaded)
       if (loaded.kind !== 'loaded') throw outOfTurn()
       const { config, ids } = loaded
@@ -82,16 +87,19 @@ export class ConfigLoader {
       if (!(thrown instanceof GatewayError) || thrown.code !== 'GW_INTERNAL_STATE') throw thrown
       log.warn({ err: errorText(thrown) }, 'the reading process failed: the configuration is read here')
       await this.#end()
-      return this.#loadHere(overlay)
+      return this.#loadHere(overlay, stored)
     } finally {
       this.#idleTimer = setTimeout(() => void this.#end(), IDLE_MS)
       this.#idleTimer.unref()
     }
   }
 
-  #loadHere(overlay?: ReadonlyMap<string, string>): Promise<LoadedConfig> {
+  #loadHere(overlay?: ReadonlyMap<string, string>, stored?: StoredFiles): Promise<LoadedConfig> {
     const { path, env } = this.#options
-    const rest = overlay === undefined ? {} : { overlay }
+    const rest = {
+      ...(overlay === undefined ? {} : { overlay }),
+      ...(stored === undefined ? {} : { stored }),
+    }
     return loadConfig({ path, env, filterSchemas: filterSchemas(), ...rest })
   }
 
@@ -175,9 +183,10 @@ export class ConfigLoader {
 
 const outOfTurn = (): GatewayError => new GatewayError('GW_INTERNAL_STATE', 'the loader answered out of turn')
 
-/** By the size of sluice.yaml, routes.d and canary.d; what cannot be read counts as small: the load itself says what is wrong. */
-async function isSmall(path: string): Promise<boolean> {
+/** By the size of sluice.yaml, routes.d, canary.d and what a store has; what cannot be read counts as small: the load itself says what is wrong. */
+async function isSmall(path: string, stored: StoredFiles | undefined): Promise<boolean> {
   let bytes = 0
+  for (const text of stored?.values() ?? []) bytes += text.length
   try {
     const main = (await stat(path)).isDirectory() ? join(path, 'sluice.yaml') : path
     bytes += (await stat(main)).size

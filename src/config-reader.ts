@@ -9,6 +9,7 @@ import type { ReleaseRule } from './core/canary.ts'
 import { type ErrorCode, errorText, GatewayError } from './core/errors.ts'
 import { identityOf } from './core/identity.ts'
 import type { RouteSpec, ServicePolicy } from './core/route.ts'
+import type { StoredFiles } from './core/stored-files.ts'
 import { filterSchemas } from './filters/list.ts'
 
 /** What the loader asks: a load, then those entries of the lists that it does not have yet. */
@@ -18,6 +19,7 @@ export type LoaderRequest =
       readonly path: string
       readonly env: Readonly<Record<string, string | undefined>>
       readonly overlay: ReadonlyMap<string, string> | undefined
+      readonly stored: StoredFiles | undefined
     }
   | { readonly kind: 'take'; readonly list: ListName; readonly indexes: readonly number[] }
 
@@ -45,13 +47,14 @@ export type LoaderAnswer =
 const cache = new Map<string, CachedFile>()
 let lists: Record<ListName, readonly ListEntry[]> = { routes: [], services: [], canaries: [] }
 
-async function load({ path, env, overlay }: LoaderRequest & { kind: 'load' }): Promise<LoaderAnswer> {
+async function load({ path, env, overlay, stored }: LoaderRequest & { kind: 'load' }): Promise<LoaderAnswer> {
   const config = await loadConfig({
     path,
     env,
     filterSchemas: filterSchemas(),
     cache,
     ...(overlay === undefined ? {} : { overlay }),
+    ...(stored === undefined ? {} : { stored }),
   })
   const { routes, services, canaries = [] } = config.dynamic
   lists = { routes, services, canaries }

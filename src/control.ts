@@ -41,6 +41,16 @@ export interface ControlDeps {
   onReject(cause: string, message: string): void
 }
 
+/** What a reload takes instead of the files that are known. */
+export interface ReloadSource {
+  /** For the table and for a rejection. */
+  readonly cause: string
+  /** As `loadConfig`. */
+  load(): Promise<LoadedConfig>
+  /** It holds from now on: before anything else is read. */
+  taken(): void
+}
+
 interface Pending {
   cause: string
   isUrgent: boolean
@@ -121,30 +131,37 @@ export class ControlPlane {
 
   /**
    * Reads the configuration again; an invalid one changes nothing and is shown everywhere. `isForced`: however much it
-   * changes.
+   * changes. `source`: not (only) from the files.
    */
-  async reload(isForced = false): Promise<ReloadResult> {
-    const result = await this.#exclusive(() => this.#reload(isForced))
+  async reload(isForced = false, source?: ReloadSource): Promise<ReloadResult> {
+    const result = await this.#exclusive(() => this.#reload(isForced, source))
     this.#deps.onReload(result)
     return result
   }
 
-  async #reload(isForced: boolean): Promise<ReloadResult> {
+  async #reload(isForced: boolean, source: ReloadSource | undefined): Promise<ReloadResult> {
+    const { cause = 'configuration' } = source ?? {}
     let loaded: LoadedConfig
     try {
-      loaded = await this.#deps.loadConfig()
+      loaded = await (source ?? { load: this.#deps.loadConfig }).load()
     } catch (thrown) {
-      this.#reject('configuration', thrown, true)
+      this.#reject(cause, thrown, true)
       return 'rejected'
     }
-    if (loaded.hash === this.#config.hash && this.#deps.store.lastRejection() === undefined)
+    if (loaded.hash === this.#config.hash && this.#deps.store.lastRejection() === undefined) {
+      source?.taken()
       return 'unchanged'
+    }
     const [config, pinned] = [this.#config, this.#pinned]
     this.#config = loaded
     this.#pinned = undefined
-    if (!this.#isStarted) return 'applied'
+    if (!this.#isStarted) {
+      source?.taken()
+      return 'applied'
+    }
     try {
-      await this.#build({ cause: 'configuration', isUrgent: true, isReviewed: !isForced }, true)
+      await this.#build({ cause, isUrgent: true, isReviewed: !isForced }, true)
+      source?.taken()
       return 'applied'
     } catch {
       this.#config = config

@@ -5,6 +5,7 @@ import { watchConfig } from './config/watch.ts'
 import { splitAddress, urlOf } from './core/address.ts'
 import { sleep } from './core/duration.ts'
 import { errorText, toError } from './core/errors.ts'
+import { revisionText } from './core/stored-files.ts'
 import { createParts, type GatewayOptions, type Parts } from './parts.ts'
 import type { Lease } from './register/lease.ts'
 import { readSnapshot } from './registry/snapshot-file.ts'
@@ -84,6 +85,7 @@ export class Gateway {
     const { admin } = this.#config
     const { supervisor, life, control, listeners, events, resources, overload, releases, monitor, fleet } =
       this.#parts
+    const { stored } = this.#parts
     const port = await this.#admin.listen()
     life.adminUrl = urlOf(admin.tls === undefined ? 'http' : 'https', splitAddress(admin.address).host, port)
     await this.#restore()
@@ -94,7 +96,8 @@ export class Gateway {
     await supervisor.answered(life.hasSnapshot ? FIRST_ANSWER_WITH_SNAPSHOT_MS : FIRST_ANSWER_MS)
     await this.#expectInstances(hooks.expectInstances ?? 0)
     await releases.learn(control.config.dynamic.canaries)
-    await control.start('start')
+    const record = stored?.record
+    await control.start(record === undefined ? 'start' : `start, ${revisionText(record)}`)
     releases.start()
     monitor.start()
     this.#sweepFilters()
@@ -103,6 +106,7 @@ export class Gateway {
     life.state = 'ready'
     fleet.start()
     events.publish('state', { state: 'ready' })
+    this.#followStore()
     await this.#startSelf()
     this.#watching = watchConfig(
       () => this.#watchedFiles(),
@@ -169,9 +173,21 @@ export class Gateway {
 
   /** Reads configuration and certificates again. */
   async reload(): Promise<void> {
-    const { listeners, logs, control } = this.#parts
+    const { listeners, logs, control, stored } = this.#parts
     for (const problem of listeners.reloadCertificates()) logs.log.error({}, problem)
     await control.reload()
+    await stored?.retry()
+  }
+
+  #followStore(): void {
+    const { stored, control, store, events, logs, loadConfig } = this.#parts
+    stored?.start({
+      load: (files) => loadConfig(undefined, files),
+      reload: (isForced, source) => control.reload(isForced, source),
+      rejection: () => store.lastRejection()?.message ?? '',
+      publish: (type, data) => events.publish(type, data),
+      log: logs.log,
+    })
   }
 
   #report(): StartReport {
@@ -231,9 +247,11 @@ export class Gateway {
       fleet,
       audit,
       monitor,
+      stored,
     } = this.#parts
     this.#watchAbort.abort()
     await this.#watching
+    await stored?.close()
     overload.close()
     await releases.close()
     await fleet.close()

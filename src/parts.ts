@@ -11,6 +11,7 @@ import { createProxy, type DataPath } from '../plugins/proxy.ts'
 import { Refusals } from '../plugins/refusals.ts'
 import { Traffic } from '../plugins/traffic.ts'
 import { type AdminParts, liveVerdicts, servicesOf, tablesOf, topologyOf } from './admin-context.ts'
+import type { CandidateDeps } from './candidate.ts'
 import type { LoadedConfig } from './config/load.ts'
 import { monitorFor } from './config/monitor.ts'
 import { watchFiles } from './config/watch.ts'
@@ -44,6 +45,7 @@ import { Supervisor } from './registry/supervisor.ts'
 import { Releases } from './releases.ts'
 import { TableStore } from './routing/store.ts'
 import type { Table } from './routing/table.ts'
+import type { StoredConfiguration } from './stored-configuration.ts'
 
 export interface GatewayOptions {
   readonly version: string
@@ -53,6 +55,8 @@ export interface GatewayOptions {
   readonly loader: ConfigLoader
   /** `monitor`: it serves no clients, decides on no release and talks to no instance. Default `gateway`. */
   readonly role?: 'gateway' | 'monitor'
+  /** Configuration from a store; what it has is in `config`. */
+  readonly stored?: StoredConfiguration | undefined
 }
 
 /** What changes over the life of a gateway. */
@@ -84,13 +88,13 @@ export interface Parts extends AdminParts {
 
 /** Reads the files again and notes whether a restart is needed. */
 function createLoad(
-  { config, loader }: GatewayOptions,
+  { config, loader, stored }: GatewayOptions,
   life: Life,
   { log }: Logs,
-): (overlay?: ReadonlyMap<string, string>) => Promise<LoadedConfig> {
-  return async (overlay) => {
-    if (overlay !== undefined) return loader.load(overlay)
-    const loaded = await loader.load()
+): CandidateDeps['loadConfig'] {
+  return async (overlay, files = stored?.files) => {
+    if (overlay !== undefined) return loader.load(overlay, files)
+    const loaded = await loader.load(undefined, files)
     if (loaded.staticHash !== life.latestStaticHash && loaded.staticHash !== config.staticHash) {
       log.warn({}, 'the static part of the configuration changed: restart to apply it')
     }
@@ -386,6 +390,7 @@ export function createParts(options: GatewayOptions): Parts {
     hasSnapshot: () => life.hasSnapshot,
     needsRestart: () => life.latestStaticHash !== options.config.staticHash,
     loadConfig: load,
+    stored: options.stored,
     validateFilters: (spec) => chains.validate(spec),
     drainReasons: () => marks.reasons,
     life,

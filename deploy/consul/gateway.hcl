@@ -20,6 +20,11 @@ key_prefix "sluice/" {
   policy = "write"
 }
 
+# Configuration (configuration.prefix): it is read. With the rule above alone a gateway could also write it.
+key_prefix "sluice/config/" {
+  policy = "read"
+}
+
 # The lock of the gateway that decides on releases, and reports that vanish with their gateway.
 session_prefix "" {
   policy = "write"

@@ -1,4 +1,4 @@
-# A person: looks at everything in Consul's own page and commands, sets maintenance, acts on releases and fleets.
+# A person: looks at everything in Consul's own page and commands, sets maintenance, acts on releases and fleets, pushes configuration.
 service_prefix "" {
   policy = "write"
 }
@@ -7,6 +7,7 @@ node_prefix "" {
   policy = "read"
 }
 
+# Releases, fleets, and configuration (sluice push).
 key_prefix "sluice/" {
   policy = "write"
 }

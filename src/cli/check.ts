@@ -3,6 +3,7 @@ import {
   type ConfigProblem,
   formatProblems,
   type LoadedConfig,
+  type LoadOptions,
   loadConfig,
 } from '../config/load.ts'
 import { systemClock } from '../core/duration.ts'
@@ -76,12 +77,11 @@ function rulesText({ canaries: { rules, lanes } }: Table): string {
 }
 
 /** Loads, compiles and lints. Throws GatewayError GW_CONFIG_UNREADABLE when there is no such file. */
-async function findProblems(
-  path: string,
-  env: NodeJS.ProcessEnv,
+export async function findProblems(
+  options: LoadOptions,
 ): Promise<{ problems: ConfigProblem[]; summary: string }> {
   try {
-    const loaded = await loadConfig({ path, env, filterSchemas: filterSchemas() })
+    const loaded = await loadConfig({ ...options, filterSchemas: filterSchemas() })
     const table = await compileOffline(loaded)
     const hasRegistry = Object.keys(loaded.static.registries).length > 0
     return {
@@ -92,7 +92,15 @@ async function findProblems(
     if (thrown instanceof ConfigError) return { problems: [...thrown.problems], summary: 'not valid' }
     if (!(thrown instanceof GatewayError) || thrown.code !== 'GW_CONFIG_INVALID') throw thrown
     const message = errorText(thrown)
-    const problem = { file: path, line: 1, column: 1, path: '', severity: 'error' as const, message, fix: '' }
+    const problem = {
+      file: options.path,
+      line: 1,
+      column: 1,
+      path: '',
+      severity: 'error' as const,
+      message,
+      fix: '',
+    }
     return { problems: [problem], summary: 'not valid' }
   }
 }
@@ -102,7 +110,7 @@ export async function check(
   options: { config: string; strict?: true; json?: true },
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const { problems, summary } = await findProblems(options.config, terminal.env)
+  const { problems, summary } = await findProblems({ path: options.config, env: terminal.env })
   const errors = problems.filter((problem) => problem.severity === 'error').length
   const warnings = problems.length - errors
   const code: ExitCode = errors > 0 || (options.strict === true && warnings > 0) ? 1 : 0

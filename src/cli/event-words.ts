@@ -77,6 +77,15 @@ function contractWords({ route, service, version, kind, path, before, after, cou
   return { text, style: 'yellow' }
 }
 
+function configurationWords({ state, revision, by, message, reason }: Facts): Words {
+  const which = revision === undefined ? '' : ` revision ${word(revision)}`
+  if (state === 'taken') return { text: `took${which} by ${word(by)}${because(message)}`, style: 'cyan' }
+  if (state === 'rejected' && reason === undefined)
+    return { text: `rejected${which} by ${word(by)}${because(message)}`, style: 'red' }
+  if (state === 'back') return { text: `the store is back;${which} in force`, style: 'green' }
+  return { text: `the store is ${word(state)}${because(reason)};${which} stays`, style: 'magenta' }
+}
+
 function overloadWords({ state, level, reason }: Facts): Words {
   if (state === 'end') return { text: 'is over', style: 'green' }
   return { text: `level ${word(level)}${because(reason)}`, style: 'red' }
@@ -132,6 +141,7 @@ const WORDS: Readonly<Record<string, (data: Facts) => Words>> = {
   contract: contractWords,
   canary: canaryWords,
   alert: alertWords,
+  configuration: configurationWords,
   flapping: flappingWords,
 }
 

@@ -3,6 +3,7 @@ import { errorText, GatewayError } from '../core/errors.ts'
 import { defineCanary } from './canary.ts'
 import { check } from './check.ts'
 import { type DebugTokenOptions, debugToken } from './debug-token.ts'
+import { defineStore } from './define-store.ts'
 import { demo } from './demo.ts'
 import { type DiffOptions, diff } from './diff.ts'
 import { drain } from './drain.ts'
@@ -17,6 +18,8 @@ import { type ReloadOptions, reload } from './reload.ts'
 import { type RollcheckOptions, rollcheck } from './rollcheck.ts'
 import { run } from './run.ts'
 import { schema } from './schema.ts'
+import { storeDiff } from './store-diff.ts'
+import type { StoreOptions } from './store-target.ts'
 import { type ExitCode, packageVersion, processTerminal, type Terminal } from './terminal.ts'
 
 function defineVerbs(program: Command, terminal: Terminal, done: (code: ExitCode) => void): void {
@@ -133,7 +136,13 @@ function defineChanges(program: Command, terminal: Terminal, done: (code: ExitCo
         'the new one: sluice.yaml, the folder that holds it, or one file of routes.d',
       ).default('sluice.yaml'),
     )
+    .argument('[folder]', 'with --store: holds routes.d and canary.d (default: that of sluice.yaml)')
     .option('--from <path>', 'compare with these files instead; no gateway is asked')
+    .option(
+      '--store [url]',
+      'compare with the configuration store (of sluice.yaml): what a push would change',
+    )
+    .option('--prefix <prefix>', 'with --store: of its keys (default: configuration.prefix)')
     .addOption(adminOption())
     .addOption(tokenOption())
     .option('--examples <number>', 'requests shown of each kind of change', '3')
@@ -142,7 +151,10 @@ function defineChanges(program: Command, terminal: Terminal, done: (code: ExitCo
       'after',
       '\nExit: 0 nothing changes, 1 something does, 2 not valid, misuse, or the gateway cannot be reached',
     )
-    .action(async (options: DiffOptions) => done(await diff(options, terminal)))
+    .action(async (folder: string | undefined, options: DiffOptions & StoreOptions) => {
+      if (options.store === undefined) return done(await diff(options, terminal))
+      done(await storeDiff({ ...options, ...(folder === undefined ? {} : { folder }) }, terminal))
+    })
 
   program
     .command('reload')
@@ -248,6 +260,7 @@ export async function runProgram(argv: readonly string[], terminal = processTerm
   defineHash(program, terminal, done)
   defineDebugToken(program, terminal, done)
   defineCanary(program, terminal, done)
+  defineStore(program, terminal, done)
   defineMonitor(program, terminal, done)
   defineMonitorVerbs(program, terminal, done)
   for (const verb of program.commands) {

@@ -1,6 +1,9 @@
-import { ConfigError, formatProblems, type LoadedConfig } from '../config/load.ts'
+import { ConfigError, formatProblems, type LoadedConfig, loadStatic } from '../config/load.ts'
 import { ConfigLoader } from '../config-loader.ts'
+import { systemClock } from '../core/duration.ts'
+import type { StoredFiles } from '../core/stored-files.ts'
 import { Gateway, type StartHooks, type StartReport } from '../gateway.ts'
+import { StoredConfiguration } from '../stored-configuration.ts'
 import { type ExitCode, packageVersion, type Terminal } from './terminal.ts'
 
 export interface RunHooks extends StartHooks {
@@ -23,12 +26,25 @@ function banner(report: StartReport): string {
   return lines.join('\n')
 }
 
-async function load(loader: ConfigLoader, terminal: Terminal): Promise<LoadedConfig | undefined> {
+async function load(
+  loader: ConfigLoader,
+  options: { path: string; env: NodeJS.ProcessEnv },
+  terminal: Terminal,
+): Promise<{ config: LoadedConfig; stored: StoredConfiguration | undefined } | undefined> {
+  const warn = (text: string) => terminal.err(`sluice: ${text}`)
   try {
-    const loaded = await loader.loadFirst()
+    const deps = {
+      clock: systemClock,
+      random: Math.random,
+      log: { warn: (_: object, text: string) => warn(text) },
+    }
+    const settings = await loadStatic(options)
+    const stored = settings === undefined ? undefined : StoredConfiguration.of(settings, deps)
+    const first = (files?: StoredFiles) => loader.loadFirst(files)
+    const loaded = await (stored === undefined ? first() : stored.loadFirst(first, warn))
     if (loaded.warnings.length > 0)
       terminal.err(formatProblems(loaded.warnings, { color: terminal.hasColor }))
-    return loaded
+    return { config: loaded, stored }
   } catch (thrown) {
     if (!(thrown instanceof ConfigError)) throw thrown
     terminal.err(formatProblems(thrown.problems, { color: terminal.hasColor }))
@@ -70,20 +86,24 @@ export async function run(
   terminal: Terminal,
   hooks: RunHooks = {},
 ): Promise<ExitCode> {
+  const env =
+    options.address === undefined ? terminal.env : { ...terminal.env, SLUICE_ADMIN_ADDRESS: options.address }
   const loader = new ConfigLoader({
     path: options.config,
-    env:
-      options.address === undefined
-        ? terminal.env
-        : { ...terminal.env, SLUICE_ADMIN_ADDRESS: options.address },
+    env,
     log: { warn: (_fields, text) => terminal.err(`sluice: ${text}`) },
   })
-  const config = await load(loader, terminal)
-  if (config === undefined) {
+  const first = await load(loader, { path: options.config, env }, terminal)
+  if (first === undefined) {
     await loader.close()
     return 1
   }
-  const gateway = new Gateway({ version: packageVersion(), config, loader, role: options.role ?? 'gateway' })
+  const gateway = new Gateway({
+    version: packageVersion(),
+    ...first,
+    loader,
+    role: options.role ?? 'gateway',
+  })
   const end = untilTheEnd(gateway)
   try {
     const report = await gateway.start(hooks)

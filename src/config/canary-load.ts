@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import type { ReleaseRule } from '../core/canary.ts'
 import { errorText } from '../core/errors.ts'
 import type { CanaryFile, CanaryInput, LaneInput } from './canaries.ts'
@@ -33,7 +33,7 @@ async function readUsers(
   const lists = new Map<string, string[]>()
   for (const [i, { user }] of input.match.entries()) {
     if (user?.file === undefined) continue
-    const path = resolve(dirname(document.file), user.file)
+    const path = resolve(document.folder, user.file)
     const at = [...where, 'match', i, 'user', 'file']
     found.files.push(path)
     try {

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { parse } from 'yaml'
 import { errorText } from '../core/errors.ts'
 import type { RouteSpec } from '../core/route.ts'
@@ -44,7 +44,7 @@ export async function readContracts(
     }
     const { document } = place.part
     const path = ['routes', place.index, 'contract', 'schema']
-    const file = resolve(dirname(document.file), schema.file)
+    const file = resolve(document.folder, schema.file)
     try {
       const text = files.get(file)?.text ?? (await readFile(file, 'utf8'))
       // YAML is a superset of JSON.

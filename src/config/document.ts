@@ -18,9 +18,19 @@ import { type ConfigProblem, didYouMean } from './problems.ts'
 
 type Path = readonly PropertyKey[]
 
+/** How a text may refer to what is outside of it. */
+export interface DocumentPlace {
+  /** Relative paths begin here. Default: that of the file. */
+  readonly folder: string
+  /** Not from a file of the gateway: `${FILE:…}` is refused, `${ENV:…}` only names what this lets through. */
+  mayName(variable: string): boolean
+}
+
 /** One YAML file: its values with references resolved, and where each key stands. */
 export class ConfigDocument {
   readonly file: string
+  /** What relative paths in it are relative to. */
+  readonly folder: string
   /** Plain values; undefined when the YAML itself is broken. */
   readonly value: unknown
   readonly problems: ConfigProblem[] = []
@@ -29,9 +39,12 @@ export class ConfigDocument {
   readonly #lines: readonly string[]
   readonly #counter = new LineCounter()
   readonly #document: Document.Parsed
+  readonly #place: DocumentPlace | undefined
 
-  constructor(file: string, text: string, env: NodeJS.ProcessEnv) {
+  constructor(file: string, text: string, env: NodeJS.ProcessEnv, place?: DocumentPlace) {
     this.file = file
+    this.folder = place?.folder ?? dirname(file)
+    this.#place = place
     this.#lines = text.split('\n')
     this.#document = parseDocument(text, {
       lineCounter: this.#counter,
@@ -54,10 +67,10 @@ export class ConfigDocument {
 
   #add(offset: number, path: string, message: string, fix: string): void {
     const { line, col } = this.#counter.linePos(offset)
-    this.problems.push({ ...this.#place(line, col), path, severity: 'error', message, fix })
+    this.problems.push({ ...this.#excerpt(line, col), path, severity: 'error', message, fix })
   }
 
-  #place(line: number, column: number) {
+  #excerpt(line: number, column: number) {
     const excerpt = this.#lines[line - 1]
     return { file: this.file, line, column, ...(excerpt === undefined ? {} : { excerpt }) }
   }
@@ -82,6 +95,11 @@ export class ConfigDocument {
   #resolve(kind: string, rest: string, env: NodeJS.ProcessEnv, offset: number, where: string): string {
     if (kind === 'ENV') {
       const [, variable = rest, fallback] = /^(\w+):-(.*)$/s.exec(rest) ?? []
+      if (this.#place?.mayName(variable) === false) {
+        const fix = `add it to configuration.environment of each gateway, or take it out`
+        this.#add(offset, where, `environment variable ${variable} may not be named in the store`, fix)
+        return ''
+      }
       const value = env[variable]
       if (value !== undefined && value !== '') return value
       if (fallback !== undefined) return fallback
@@ -93,7 +111,12 @@ export class ConfigDocument {
       )
       return ''
     }
-    const path = resolve(dirname(this.file), rest)
+    if (this.#place !== undefined) {
+      const fix = 'use ${ENV:…}, or put this file into routes.d of each gateway'
+      this.#add(offset, where, 'files of a gateway may not be named in the store', fix)
+      return ''
+    }
+    const path = resolve(this.folder, rest)
     this.references.push(path)
     try {
       return readFileSync(path, 'utf8').replace(/\r?\n$/, '')
@@ -133,7 +156,7 @@ export class ConfigDocument {
   /** A problem at a key. */
   problem(path: Path, message: string, fix: string, severity: 'error' | 'warning' = 'error'): ConfigProblem {
     const { line, column } = this.locate(path)
-    return { ...this.#place(line, column), path: pathText(path), severity, message, fix }
+    return { ...this.#excerpt(line, column), path: pathText(path), severity, message, fix }
   }
 
   /** What zod found, as problems with their places. */

@@ -1,42 +1,28 @@
 import { hash } from 'node:crypto'
-import { readdir, readFile, stat } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
-import type { z } from 'zod'
-import { errorText, GatewayError } from '../core/errors.ts'
 import type { DynamicConfig, FilterSpec, RouteSpec, ServicePolicy } from '../core/route.ts'
 import { type CanaryFile, canaryFile } from './canaries.ts'
 import { type CanaryPart, collectCanaries } from './canary-load.ts'
 import { readContracts } from './contract-files.ts'
 import { anonymousService, toFilter, toPolicy, toRoute } from './convert.ts'
-import { ConfigDocument } from './document.ts'
+import type { ConfigDocument } from './document.ts'
 import { absolutePaths } from './filter-paths.ts'
 import { ConfigError, type ConfigProblem, didYouMean } from './problems.ts'
+import {
+  filesOf,
+  type LoadOptions,
+  mainPath,
+  parse,
+  type ReadFile,
+  readDocument,
+  storedOf,
+} from './read-files.ts'
 import { blameOverride, resolveEnvironment, resolveFiles, withOverrides } from './resolve.ts'
 import { type FilterInput, filterDefinition } from './routes.ts'
 import { type MainFile, mainFile, type RoutesFile, routesFile, type StaticConfig } from './schema.ts'
 
 export { ConfigError, type ConfigProblem, formatProblems } from './problems.ts'
+export type { CachedFile, LoadOptions } from './read-files.ts'
 export type { StaticConfig } from './schema.ts'
-
-export interface LoadOptions {
-  /** sluice.yaml, or the folder that holds it. */
-  readonly path: string
-  /** For `${ENV:…}` and the `SLUICE_*` overrides. Default: none. */
-  readonly env?: NodeJS.ProcessEnv
-  /** Option schemas by filter type; without them filter options are not checked. */
-  readonly filterSchemas?: ReadonlyMap<string, z.ZodType>
-  /** Texts that stand in for files, by absolute path: a candidate that is not on disk. */
-  readonly overlay?: ReadonlyMap<string, string>
-  /** Files of routes.d as they were read last time: the same text is not parsed again. Filled by the load. */
-  readonly cache?: Map<string, CachedFile>
-}
-
-/** A file of routes.d that was valid and holds no references. */
-export interface CachedFile {
-  readonly text: string
-  readonly document: ConfigDocument
-  readonly value: RoutesFile
-}
 
 export interface LoadedConfig {
   readonly static: StaticConfig
@@ -55,63 +41,6 @@ export interface LoadedConfig {
 interface Part {
   readonly document: ConfigDocument
   readonly value: RoutesFile
-}
-
-async function mainPath(path: string): Promise<string> {
-  const absolute = resolve(path)
-  try {
-    return (await stat(absolute)).isDirectory() ? join(absolute, 'sluice.yaml') : absolute
-  } catch (cause) {
-    throw new GatewayError('GW_CONFIG_UNREADABLE', `${absolute} cannot be read`, { cause })
-  }
-}
-
-async function readDocument(
-  file: string,
-  env: NodeJS.ProcessEnv,
-  { overlay, cache }: LoadOptions,
-): Promise<{ document: ConfigDocument; text: string }> {
-  let text: string
-  try {
-    text = overlay?.get(file) ?? (await readFile(file, 'utf8'))
-  } catch (cause) {
-    throw new GatewayError('GW_CONFIG_UNREADABLE', `${file} cannot be read`, { cause })
-  }
-  const cached = cache?.get(file)
-  if (cached?.text === text) return cached
-  cache?.delete(file)
-  return { document: new ConfigDocument(file, text, env), text }
-}
-
-/** The YAML files of a folder beside the main file, by name. */
-async function filesOf(main: string, beside: string, overlay: LoadOptions['overlay']): Promise<string[]> {
-  const folder = join(dirname(main), beside)
-  const names = new Set<string>()
-  for (const file of overlay?.keys() ?? []) if (dirname(file) === folder) names.add(basename(file))
-  try {
-    for (const name of await readdir(folder)) names.add(name)
-  } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT')
-      throw new GatewayError('GW_CONFIG_UNREADABLE', `${folder} cannot be read: ${errorText(thrown)}`)
-  }
-  return [...names]
-    .filter((each) => /^[^.].*\.ya?ml$/.test(each))
-    .sort()
-    .map((each) => join(folder, each))
-}
-
-function parse<T>(
-  document: ConfigDocument,
-  schema: z.ZodType<T>,
-  problems: ConfigProblem[],
-  value: unknown = document.value,
-): T | undefined {
-  problems.push(...document.problems)
-  if (document.value === undefined) return undefined
-  const result = schema.safeParse(value, { reportInput: true })
-  if (result.success) return result.data
-  problems.push(...document.fromIssues(schema, result.error.issues))
-  return undefined
 }
 
 /** Looks for the same name in two places, over all files. */
@@ -175,7 +104,7 @@ function placedFilter(
   const spec = toFilter(name, input, part.document.source(path))
   const schema = schemas?.get(spec.type)
   if (schema === undefined) return spec
-  return { ...spec, options: absolutePaths(schema, spec.options, dirname(part.document.file)) }
+  return { ...spec, options: absolutePaths(schema, spec.options, part.document.folder) }
 }
 
 function collectFilters(
@@ -307,35 +236,73 @@ function parseCanaries(documents: readonly ConfigDocument[], problems: ConfigPro
   })
 }
 
+function parseMain(head: ConfigDocument, env: NodeJS.ProcessEnv) {
+  const found: ConfigProblem[] = []
+  const value = parse(head, mainFile, found, withOverrides(head.value, env))
+  return { value, problems: found.map((problem) => blameOverride(problem, env)) }
+}
+
+/** What was valid and holds no references is not parsed again while its text is the same. */
+function parseRoutes(
+  { document, text }: ReadFile,
+  { cache }: LoadOptions,
+  problems: ConfigProblem[],
+): RoutesFile | undefined {
+  const cached = cache?.get(document.file)
+  const value = cached?.value ?? parse(document, routesFile, problems)
+  if (value !== undefined && cached === undefined && !text.includes('${')) {
+    cache?.set(document.file, { text, document, value })
+  }
+  return value
+}
+
 /**
- * Reads sluice.yaml, routes.d and canary.d beside it, resolves references, checks everything, fills in defaults.
+ * The static part alone: what says where the rest is. Undefined when there is no `configuration` in it. Throws
+ * ConfigError, GW_CONFIG_UNREADABLE.
+ */
+export async function loadStatic(options: LoadOptions): Promise<StaticConfig | undefined> {
+  const { document, text } = await readDocument(await mainPath(options), options)
+  if (!text.includes('configuration')) return undefined
+  const { value, problems } = parseMain(document, options.env ?? {})
+  if (value === undefined) throw new ConfigError(problems)
+  if (value.configuration === undefined) return undefined
+  const { main } = await resolveFiles(value, [], [{ document }], problems)
+  return resolveEnvironment(main, options.env ?? {})
+}
+
+/**
+ * Reads sluice.yaml, routes.d and canary.d beside it, and what a store has of them; resolves references, checks
+ * everything, fills in defaults.
  * Throws ConfigError (GW_CONFIG_INVALID) with every mistake at once, or GW_CONFIG_UNREADABLE when there is no
  * such file.
  */
 export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   const env = options.env ?? {}
   const readAt = Date.now()
-  const main = await mainPath(options.path)
-  const routeFiles = await filesOf(main, 'routes.d', options.overlay)
-  const files = [main, ...routeFiles, ...(await filesOf(main, 'canary.d', options.overlay))]
-  const read = await Promise.all(files.map((file) => readDocument(file, env, options)))
-  const [head, ...others] = read.map(({ document }) => document) as [ConfigDocument, ...ConfigDocument[]]
-  const rest = others.slice(0, routeFiles.length)
-  const found: ConfigProblem[] = []
-  const value = parse(head, mainFile, found, withOverrides(head.value, env))
-  const problems = found.map((problem) => blameOverride(problem, env))
+  const main = await mainPath(options)
+  const onDisk = {
+    routes: await filesOf(main, 'routes.d', options),
+    canary: await filesOf(main, 'canary.d', options),
+  }
+  const read = (files: readonly string[]) => Promise.all(files.map((file) => readDocument(file, options)))
+  const [first, ...ownRoutes] = (await read([main, ...onDisk.routes])) as [ReadFile, ...ReadFile[]]
+  const ownCanary = await read(onDisk.canary)
+  const head = first.document
+  const { value, problems } = parseMain(head, env)
+  const stored = (beside: string) =>
+    value === undefined ? [] : storedOf(main, beside, value.configuration, options)
+  const routeTexts = [...ownRoutes, ...stored('routes.d')]
+  const canaryTexts = [...ownCanary, ...stored('canary.d')]
+  const texts = [first, ...routeTexts, ...canaryTexts]
   const parts: Part[] = value === undefined ? [] : [{ document: head, value }]
-  rest.forEach((document, i) => {
-    const cached = options.cache?.get(document.file)
-    const part = cached?.value ?? parse(document, routesFile, problems)
-    if (part === undefined) return
-    parts.push({ document, value: part })
-    const { text = '' } = read[i + 1] ?? {}
-    if (cached === undefined && !text.includes('${')) {
-      options.cache?.set(document.file, { text, document, value: part })
-    }
-  })
-  const canaryParts = parseCanaries(others.slice(routeFiles.length), problems)
+  for (const each of routeTexts) {
+    const part = parseRoutes(each, options, problems)
+    if (part !== undefined) parts.push({ document: each.document, value: part })
+  }
+  const canaryParts = parseCanaries(
+    canaryTexts.map(({ document }) => document),
+    problems,
+  )
   if (value === undefined) throw new ConfigError(problems)
 
   const filters = collectFilters(parts, options, problems)
@@ -380,8 +347,10 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
       mergeSlashes,
     },
     files: [
-      ...files,
-      ...read.flatMap(({ document }) => document.references),
+      main,
+      ...onDisk.routes,
+      ...onDisk.canary,
+      ...texts.flatMap(({ document }) => document.references),
       ...resolved.files,
       ...releases.files,
       ...schemas.map(({ file }) => file),
@@ -390,7 +359,7 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
       'sha256',
       [
         staticHash,
-        ...read.map(({ text }) => text),
+        ...texts.map(({ text }) => text),
         JSON.stringify([resolved.services, releases.canaries]),
         ...schemas.map(({ text }) => text),
       ].join('\n'),

@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { errorText } from '../core/errors.ts'
 import { etcdEnvironment } from '../core/etcd-environment.ts'
 import type { ServicePolicy, UpstreamTls } from '../core/route.ts'
+import { resolveConfiguration } from './configuration.ts'
 import type { ConfigDocument } from './document.ts'
 import { absoluteIdentity } from './identity.ts'
 import { resolveHistory } from './monitor.ts'
@@ -20,7 +21,7 @@ type Reader = (path: string, where: PropertyKey[], document: ConfigDocument) => 
 
 function createReader(files: string[], problems: ConfigProblem[]): Reader {
   return async (path, where, document) => {
-    const absolute = resolve(dirname(document.file), path)
+    const absolute = resolve(document.folder, path)
     files.push(absolute)
     try {
       return await readFile(absolute, 'utf8')
@@ -121,12 +122,13 @@ export async function resolveFiles(
 ): Promise<{ main: MainFile; services: ServicePolicy[]; files: string[] }> {
   const files: string[] = []
   const read = createReader(files, problems)
-  const folder = dirname((parts[0] as Part).document.file)
+  const folder = (parts[0] as Part).document.folder
   const base = (path: string) => resolve(folder, path)
   const resolved: ServicePolicy[] = []
   for (const policy of services)
     resolved.push({ ...policy, tls: await readTls(policy.tls, policy, parts, read) })
   const { https } = main.listen
+  const configuration = resolveConfiguration(main.configuration, main.snapshot, base)
   const pair = <T extends { cert: string; key: string }>(each: T) => ({
     ...each,
     cert: base(each.cert),
@@ -170,6 +172,7 @@ export async function resolveFiles(
         ? {}
         : { snapshot: { ...main.snapshot, path: base(main.snapshot.path) } }),
       monitor: resolveHistory(main.monitor, main.snapshot, base),
+      ...(configuration === undefined ? {} : { configuration }),
     },
   }
 }

@@ -4,6 +4,7 @@ import { canaryShape } from './canaries.ts'
 import { canarySettings, checkReleaseStore } from './canary-store.ts'
 import { clientAuth } from './client-auth.ts'
 import { dnsRegistry } from './dns-registry.ts'
+import { checkConfigurationStore, configurationSettings } from './configuration.ts'
 import { etcdRegistry } from './etcd.ts'
 import { checkFleetStore, fleetSettings } from './fleet.ts'
 import { httpRegistry } from './http-registry.ts'
@@ -258,6 +259,7 @@ const staticShape = {
     .describe('Guards against a registry, or an operator, that errs.'),
   monitor,
   canary: canarySettings,
+  configuration: configurationSettings,
   fleet: fleetSettings,
   snapshot: z
     .strictObject({
@@ -310,6 +312,7 @@ export const mainFile = z
   .strictObject({ ...staticShape, ...dynamicShape })
   .superRefine(checkReleaseStore)
   .superRefine(checkFleetStore)
+  .superRefine(checkConfigurationStore)
   .superRefine(checkSelf)
 
 /** routes.d/*.yaml */

@@ -1,6 +1,7 @@
 import type { PreviewReport } from './preview-view.ts'
 import type { PriorityClass } from './priority-class.ts'
 import type { PathMatch } from './route.ts'
+import type { ConfigurationView } from './stored-files.ts'
 import type { Check, InstanceState, ProviderStatus, ServiceState } from './types.ts'
 
 /** What the admin API shows: plain data, no secrets. Times: ms since the epoch unless the name says otherwise. */
@@ -281,6 +282,8 @@ export interface TablesView {
   /** Findings of the linter on the table in force. */
   readonly warnings: readonly string[]
   readonly problems: readonly string[]
+  /** Of a store; absent = it is in files alone. */
+  readonly configuration?: ConfigurationView
 }
 
 export interface ValidationView {
@@ -317,6 +320,7 @@ export interface GatewayEvent {
     | 'overload'
     | 'contract'
     | 'canary'
+    | 'configuration'
     | 'flapping'
     | 'alert'
   readonly data: Readonly<Record<string, unknown>>

@@ -1,3 +1,4 @@
+import type { ConfigurationView } from '../core/stored-files.ts'
 import type { RegistryState } from '../core/types.ts'
 import type { GatewayState, OverloadView, ReadinessView, RegistryView } from '../core/views.ts'
 import type { Table } from '../routing/table.ts'
@@ -13,12 +14,22 @@ export interface ReadinessInput {
   /** The static part of the files differs from the one that runs. */
   readonly needsRestart: boolean
   readonly overload: OverloadView
+  /** Configuration from a store; undefined = there is none. */
+  readonly configuration?: (ConfigurationView & { readonly isRequired: boolean }) | undefined
 }
 
 function registryWarning({ name, status }: RegistryView): string | undefined {
   if (status.state === 'live') return undefined
   const error = status.lastError === undefined ? '' : `: ${status.lastError.message}`
   return `registry ${name} is ${status.state}${error}`
+}
+
+function configurationWarning({ store, state, reason, revision }: ConfigurationView): string | undefined {
+  // A revision that was rejected is told as the rejected change that it is.
+  if (state === 'live' || (state === 'rejected' && reason === undefined)) return undefined
+  const serving =
+    revision === undefined ? 'routes of files alone serve' : `revision ${revision.revision} serves on`
+  return `configuration store ${store} is ${state}${reason === undefined ? '' : `: ${reason}`}; ${serving}`
 }
 
 const SHORT_OF: Readonly<Record<NonNullable<OverloadView['reason']>, string>> = {
@@ -43,6 +54,8 @@ export function readiness(input: ReadinessInput): ReadinessView {
   const warnings = registries.map(registryWarning).filter((text) => text !== undefined)
   if (rejection !== undefined)
     warnings.push(`a change (${rejection.cause}) was rejected: ${rejection.message}`)
+  const stored = input.configuration === undefined ? undefined : configurationWarning(input.configuration)
+  if (stored !== undefined) warnings.push(stored)
   if (input.needsRestart) warnings.push('the static part of the configuration changed: restart to apply it')
   if (input.overload.level > 0) warnings.push(overloadWarning(input.overload))
   for (const { name, source, reason } of input.registry.services.values()) {
@@ -54,6 +67,9 @@ export function readiness(input: ReadinessInput): ReadinessView {
   if (table === undefined) reasons.push('there is no table yet')
   const hasAnswer = registries.some(({ status }) => status.lastSuccess !== undefined)
   if (registries.length > 0 && !hasAnswer && !input.hasSnapshot) reasons.push('no registry has answered yet')
+  if (input.configuration?.isRequired === true && input.configuration.revision === undefined) {
+    reasons.push('no revision of the configuration was taken yet (configuration.required)')
+  }
   if (state === 'starting' && reasons.length === 0) reasons.push('the listeners are not open yet')
   return { ...base, status: reasons.length === 0 ? 'ready' : 'unready', reasons }
 }

@@ -75,6 +75,10 @@ test('the policy of a gateway is enough, and each rule of it is needed', { timeo
     'service "sluice"': async (token) =>
       (await call('PUT', '/v1/agent/service/register', token, '{"Name":"sluice","ID":"probe","Port":1}')).ok,
     'key_prefix "sluice/"': async (token) => (await call('PUT', '/v1/kv/sluice/x', token, '1')).ok,
+    // It takes a right away: what is pushed there is not for a gateway to change.
+    'key_prefix "sluice/config/"': async (token) =>
+      (await call('GET', '/v1/kv/sluice/config/?keys', token)).status === 404 &&
+      (await call('PUT', '/v1/kv/sluice/config/x', token, '1')).status === 403,
     'session_prefix ""': async (token) => {
       const answer = await call('PUT', '/v1/session/create', token, '{"Checks":[],"TTL":"10s"}')
       return answer.ok

@@ -39,6 +39,7 @@ test.each([
   ['src/register/bad.ts', '../registry/x.ts'],
   ['src/etcd/bad.ts', '../registry/x.ts'],
   ['src/zookeeper/bad.ts', '../registry/x.ts'],
+  ['src/config-store/bad.ts', '../config/x.ts'],
   ['src/routing/bad.ts', '../proxy/x.ts'],
   ['src/filters/bad.ts', '../proxy/x.ts'],
   ['src/identity/bad.ts', '../filters/x.ts'],
