@@ -162,7 +162,7 @@ export function eventLine({ at, type, data }: SeenEvent, now: number): Line {
   const { text, style } = (WORDS[type] ?? otherWords)(data)
   return [
     { text: `${timeText(at, now)}  `, style: 'dim' },
-    { text: cleanText(type).padEnd(10), style },
+    { text: `${cleanText(type)} `.padEnd(10), style },
     { text: cleanText(text) },
   ]
 }

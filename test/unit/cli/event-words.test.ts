@@ -57,6 +57,11 @@ test.each([
     { canary: 'v2', status: 'aborted', percent: 0, before: { percent: 25 }, by: 'ramp', reason: 'errors' },
     'canary    v2 aborted at 25% → 0% by ramp: errors',
   ],
+  [
+    'configuration',
+    { store: 'main', state: 'taken', revision: 18, by: 'ann', message: 'more shops' },
+    'configuration took revision 18 by ann: more shops',
+  ],
   ['overload', { state: 'begin', level: 1, reason: 'event_loop' }, 'overload  level 1: event_loop'],
   [
     'alert',
