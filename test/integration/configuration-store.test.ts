@@ -63,7 +63,7 @@ describe.each([
 
   test('what is pushed is routed, and the tables, metrics and history name the revision', async () => {
     const gateway = await gatewayWith()
-    expect(await warningsOf(gateway)).toContain('nothing was pushed')
+    await waitFor(async () => (await warningsOf(gateway)).includes('nothing was pushed'))
     const folder = await folderOf({ 'routes.d/shop.yaml': answering('shop', 'one') })
     expect(await push(folder, '-m', 'first shop')).toMatchObject({ code: 0 })
     await serves(gateway, 'one')
