@@ -3,6 +3,7 @@ import type { FlappingView } from '../../../src/core/monitor-view.ts'
 import type { InstanceView, RegistryView, ServiceView } from '../../../src/core/views.ts'
 import type { AlertRule, AlertWorld } from '../../../src/health/alert-rules.ts'
 import { AlertBook } from '../../../src/health/alerts.ts'
+import { anInstanceView, aServiceView } from '../../support/views.ts'
 
 const SECOND = 1000
 const rule = (fields: Partial<AlertRule> & Pick<AlertRule, 'kind'>): AlertRule => ({
@@ -14,41 +15,11 @@ const rule = (fields: Partial<AlertRule> & Pick<AlertRule, 'kind'>): AlertRule =
   ...fields,
 })
 
-const instance = (n: number, fields: Partial<InstanceView> = {}): InstanceView => ({
-  key: `consul/dc1/n${n}/shop-${n}`,
-  id: `shop-${n}`,
-  address: `10.0.0.${n}:80`,
-  scheme: 'http',
-  state: 'passing',
-  use: 'rotation',
-  weight: 1,
-  tags: [],
-  checks: [],
-  inFlight: 0,
-  requests: 0,
-  failures: 0,
-  ejectedForMs: 0,
-  sockets: { connected: 0, free: 0, queued: 0 },
-  ...fields,
-})
+const instance = (n: number, fields: Partial<InstanceView> = {}) =>
+  anInstanceView(`shop-${n}`, { key: `consul/dc1/n${n}/shop-${n}`, address: `10.0.0.${n}:80`, ...fields })
 
-function service(instances: readonly InstanceView[], fields: Partial<ServiceView> = {}): ServiceView {
-  return {
-    name: 'shop',
-    isInTable: true,
-    source: 'live',
-    routes: ['shop'],
-    balance: 'round-robin',
-    inFlight: 0,
-    retries: 0,
-    retryOverflows: 0,
-    isPanic: false,
-    breakerRefusals: 0,
-    available: instances.filter(({ use }) => use === 'rotation').length,
-    instances,
-    ...fields,
-  }
-}
+const service = (instances: readonly InstanceView[], fields: Partial<ServiceView> = {}) =>
+  aServiceView('shop', instances, { routes: ['shop'], balance: 'round-robin', ...fields })
 
 const registry = (state: RegistryView['status']['state'], name = 'consul'): RegistryView => ({
   name,
